@@ -1,0 +1,139 @@
+# SPDX-License-Identifier: GPL-2.0-only
+# The only makefile. `make help` lists the targets; V=1 shows the commands.
+
+BUILD   := build
+CC      := gcc
+CLANG   := clang
+BPFTOOL := bpftool
+PREFIX  := /usr
+DESTDIR :=
+VERSION := 0.1.0
+
+WARN    := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wno-unused-parameter -Wno-missing-field-initializers
+CFLAGS  ?= -O2 -g -fstack-protector-strong -D_FORTIFY_SOURCE=2
+ALL_CFLAGS = -std=gnu17 $(WARN) $(CFLAGS) -D_GNU_SOURCE -DRSIP_VERSION_TEXT='"$(VERSION)"' -Iinclude -Iuser -I$(BUILD) -MMD -MP
+BPF_CFLAGS = -target bpf -mcpu=v3 -O2 -g -Wall -Wextra -Wno-unused-parameter -Iinclude -Ivmlinux -MMD -MP
+
+RSIPD_LIBS  := -lxdp -lbpf -lelf -lz -luv -lyaml -ljansson -lmnl -lmicrohttpd -lsystemd
+RSIP_LIBS   := -lbpf -lelf -lz -luv -ljansson -lmnl
+RSIPCTL_LIBS := -lbpf -lelf -lz -ljansson
+
+Q := $(if $(V),,@)
+say = $(if $(V),,@printf '  %-6s %s\n' "$(1)" "$(2)")
+
+# What a program is made of follows from the tree: user/<program>/*.c and user/lib/*.c.
+objects  = $(patsubst %.c,$(BUILD)/%.o,$(wildcard $(1)))
+LIB      := $(BUILD)/librsip-common.a
+PROGRAMS := $(BUILD)/rsipd $(BUILD)/rsip $(BUILD)/rsipctl
+SKELETONS := $(patsubst bpf/%.bpf.c,$(BUILD)/%.skel.h,$(wildcard bpf/*.bpf.c))
+
+# Unit tests: one Criterion program per file. They link the daemon's and the
+# host's modules from archives, so that a *_fake.c beside the tests can stand
+# in for the module it is named after.
+MODULES    := $(BUILD)/librsipd.a $(BUILD)/librsip.a $(LIB)
+UNIT_FAKES := $(call objects,tests/unit/*_fake.c)
+UNIT_TESTS := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/unit/test_*.c))
+BPF_TESTS  := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/bpf/test_*.c))
+BPF_HELP   := $(call objects,tests/bpf/[!t]*.c)
+
+.DELETE_ON_ERROR:
+.SECONDARY:
+.PHONY: all deps test check check-bpf check-netns check-ipsec demo lint format install deb conformance clean help
+
+all: $(PROGRAMS)	## build the programs into build/
+
+help:			## this list
+	@awk -F ':.*## *' '/^[a-z-]+:.*##/ { sub(/\t.*/, "", $$1); printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+deps:			## install what is missing (Debian packages); quick when nothing is
+	$(Q)scripts/deps.sh
+
+# --- programs -------------------------------------------------------------------
+
+$(BUILD)/rsipd: $(call objects,user/rsipd/*.c) $(LIB)
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(RSIPD_LIBS)
+
+$(BUILD)/rsip: $(call objects,user/rsip/*.c) $(LIB)
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(RSIP_LIBS)
+
+$(BUILD)/rsipctl: $(call objects,user/rsipctl/*.c) $(LIB)
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(RSIPCTL_LIBS)
+
+$(LIB): $(call objects,user/lib/*.c)
+$(BUILD)/librsipd.a: $(filter-out %/main.o,$(call objects,user/rsipd/*.c))
+$(BUILD)/librsip.a: $(filter-out %/main.o,$(call objects,user/rsip/*.c))
+$(BUILD)/%.a:
+	$(call say,AR,$@)
+	$(Q)rm -f $@ && ar rcs $@ $^
+
+$(BUILD)/%.o: %.c | $(SKELETONS)
+	$(call say,CC,$<)
+	$(Q)mkdir -p $(@D) && $(CC) $(ALL_CFLAGS) -c -o $@ $<
+
+# --- BPF ------------------------------------------------------------------------
+
+$(BUILD)/%.bpf.o: bpf/%.bpf.c
+	$(call say,BPF,$<)
+	$(Q)mkdir -p $(@D) && $(CLANG) $(BPF_CFLAGS) -MF $(@:.o=.d) -c -o $@.tmp $< && llvm-strip -g $@.tmp && mv $@.tmp $@
+
+$(BUILD)/%.skel.h: $(BUILD)/%.bpf.o
+	$(call say,SKEL,$@)
+	$(Q)$(BPFTOOL) gen skeleton $< name $*_bpf > $@
+
+# --- tests ----------------------------------------------------------------------
+
+test: deps		## install what is missing, build, run every test this machine can run
+	$(Q)$(MAKE) --no-print-directory all $(BUILD)/tests/built
+	$(Q)tests/run.sh
+
+check: $(UNIT_TESTS)	## unit tests: no root, no network
+	$(Q)tests/run.sh unit
+
+check-bpf: $(BPF_TESTS)	## the XDP programs, packet in and packet out (root)
+	$(Q)tests/run.sh bpf
+
+check-netns: all	## the real daemon in network namespaces (root)
+	$(Q)tests/run.sh netns
+
+check-ipsec: all	## real IPsec stacks through the gateway (root)
+	$(Q)tests/run.sh ipsec
+
+$(BUILD)/tests/built: $(UNIT_TESTS) $(BPF_TESTS)
+	$(Q)touch $@
+
+$(BUILD)/tests/unit/test_%: $(BUILD)/tests/unit/test_%.o $(UNIT_FAKES) $(MODULES)
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ -lcriterion $(RSIPD_LIBS)
+
+$(BUILD)/tests/bpf/test_%: $(BUILD)/tests/bpf/test_%.o $(BPF_HELP) $(MODULES)
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ -lcriterion $(RSIPD_LIBS)
+
+demo: deps		## two IPsec hosts on one public address, side by side with NAT
+	$(Q)$(MAKE) --no-print-directory all
+	$(Q)scripts/demo.sh
+
+conformance:		## which row of docs/conformance.md is covered by which test
+	$(Q)scripts/conformance.sh
+
+# --- the rest -------------------------------------------------------------------
+
+lint:			## style, static checks, shell scripts, man pages
+	$(Q)scripts/lint.sh
+
+format:			## clang-format over the C code
+	$(Q)git ls-files '*.c' '*.h' | grep -v '^vmlinux/' | xargs clang-format -i
+
+install: all		## install under DESTDIR/PREFIX
+	$(Q)scripts/install.sh "$(BUILD)" "$(DESTDIR)" "$(PREFIX)"
+
+deb: all		## a Debian package in build/
+	$(Q)scripts/deb.sh "$(BUILD)" "$(VERSION)"
+
+clean:			## remove build/
+	$(Q)rm -rf $(BUILD)
+
+-include $(shell find $(BUILD) -name '*.d' 2>/dev/null)

@@ -1,0 +1,252 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * What the XDP programs and user space share: map keys, map values, events
+ * and outcomes. The only definition of each; bpf/maps.h says who writes and
+ * who reads which map.
+ *
+ * A demultiplexing entry (SPI, cookie, port) holds no more than a target: the
+ * slot of a bind in rsip_binds and that slot's generation. Everything a packet
+ * needs is in the bind and its next hop, both plain arrays, so that one hash
+ * lookup decides a packet; and one store in one place makes a bind of 255
+ * ports usable, ends it or moves it to another next hop.
+ */
+#pragma once
+
+#ifndef __VMLINUX_H__
+#include <linux/types.h>
+#endif
+
+/* Pins live in a folder named after the layout: PIN/v1/rsip_spis. Any change
+ * to a struct of this file is a new layout. */
+#define RSIP_LAYOUT		"v1"
+
+#define RSIP_PROTO_IPIP		4
+#define RSIP_PROTO_GRE		47
+#define RSIP_PROTO_ESP		50
+#define RSIP_PROTO_AH		51
+
+/* --- demultiplexing ----------------------------------------------------- */
+
+struct rsip_target {		/* value of rsip_spis and rsip_ports */
+	__u32 bind;		/* slot in rsip_binds */
+	__u32 generation;	/* stale unless equal to the slot's */
+};
+
+struct rsip_spi_key {		/* rsip_spis: an SPI is leased for ESP and AH */
+	__be32 addr;		/* Nb */
+	__be32 spi;
+	__u8   proto;		/* RSIP_PROTO_ESP or RSIP_PROTO_AH */
+	__u8   pad[3];		/* 0: keys are compared byte by byte */
+};
+
+struct rsip_port_key {		/* rsip_ports: a port is leased for UDP and TCP (RSAP-10) */
+	__be32 addr;		/* Nb */
+	__be16 port;
+	__u16  pad;		/* 0 */
+};
+
+struct rsip_cookie_key {	/* rsip_cookies: learned from the host (IKE-01) */
+	__u8   cookie[8];	/* initiator cookie (IKEv1) or initiator SPI (IKEv2) */
+	__be32 addr;		/* Nb */
+	__be16 port;		/* the port at Nb: 500 or 4500 */
+	__u16  pad;		/* 0 */
+};
+
+struct rsip_cookie {		/* value of rsip_cookies */
+	struct rsip_target target;	/* replaced as one 64-bit word */
+	__be32 peer;		/* Y: the only other end of this cookie (IKE-06) */
+	__u32  used;		/* set by a packet, cleared by the daemon's idle sweep */
+};
+
+/* --- binds, clients, addresses ------------------------------------------ */
+
+#define RSIP_BIND_COOKIES	64	/* cookies one bind may hold at once (IKE-07) */
+
+struct rsip_bind {		/* value of rsip_binds, by slot */
+	__u32  generation;	/* 0: the slot is free. Written last, cleared first */
+	__u32  bind_id;
+	__be32 client;		/* Xa: outer destination; outer source of what X sends */
+	__be32 gateway;		/* Na: outer source; outer destination of what X sends */
+	__be32 addr;		/* Nb */
+	__be32 remote;		/* flow policy: the only peer; 0: any */
+	__u32  nexthop;		/* slot in rsip_nexthops that leads to Xa */
+	__u32  cookies;		/* learned for this bind and still in the map */
+	__be16 remote_port;	/* flow policy micro: the only port; 0: any */
+	__u8   tunnel;		/* RSIP_PROTO_IPIP or RSIP_PROTO_GRE */
+	__u8   flags;		/* RSIP_BIND_* */
+	__u32  pad;		/* 0 */
+};
+
+#define RSIP_BIND_IPSEC		0x01	/* a RSIPSEC bind: IKE, ESP and AH are allowed */
+
+struct rsip_client {		/* value of rsip_clients; key: Xa, __be32 */
+	__u32 client_id;
+	__u32 binds;		/* live binds */
+	__u32 ifindex;		/* private interface the host registered on */
+	__u32 nexthop;		/* slot in rsip_nexthops that leads to Xa */
+};
+
+/*
+ * May Xa use Nb at all, and for IPsec? One entry for each pair while a bind
+ * of the client on that address lives, with remote 0. Under a remote policy
+ * the RSIPSEC binds are found with a second look, by their remote address.
+ */
+struct rsip_grant_key {		/* rsip_grants */
+	__be32 client;		/* Xa */
+	__be32 addr;		/* Nb */
+	__be32 remote;		/* 0, or the remote address of RSIPSEC binds under policy */
+};
+
+struct rsip_grant {
+	struct rsip_target ipsec;	/* a live RSIPSEC bind; generation 0: none here */
+	__u32 flags;		/* RSIP_GRANT_* */
+	__u32 pad;		/* 0 */
+};
+
+#define RSIP_GRANT_BY_REMOTE	0x01	/* look again with the packet's remote address */
+
+struct rsip_address {		/* value of rsip_addresses; key: __be32 */
+	__u32 flags;		/* RSIP_ADDRESS_* */
+};
+
+#define RSIP_ADDRESS_POOL	0x01	/* an Nb: what matches no lease is dropped */
+#define RSIP_ADDRESS_SHARED	0x02	/* also N's own: what matches no lease goes to the stack */
+#define RSIP_ADDRESS_TUNNEL	0x04	/* an Na: tunnels from hosts end here */
+
+/* --- next hops ----------------------------------------------------------- */
+
+struct rsip_nexthop {		/* value of rsip_nexthops, by slot */
+	__u32  state;		/* RSIP_NEXTHOP_*; written last */
+	__u32  ifindex;		/* key in rsip_devices: a physical interface */
+	__u32  mtu;		/* of that interface, layer 3 bytes */
+	__u8   dst[6];		/* MAC addresses */
+	__u8   src[6];
+	__be16 vlan;		/* tag to push, 0: none */
+	__u16  pad;		/* 0 */
+};
+
+#define RSIP_NEXTHOP_UNRESOLVED	0	/* hand the packet to the daemon (RSIP_EVENT_RESOLVE) */
+#define RSIP_NEXTHOP_VALID	1
+#define RSIP_NEXTHOP_REJECT	2	/* no way there, or not to be used: drop */
+
+/*
+ * Which next hop leads to a peer: a cache in sets of four, filled by the
+ * daemon after a miss. An entry is one 64-bit word and so never seen half
+ * written. addr 0: free.
+ */
+struct rsip_route {		/* value of rsip_routes, by set * 4 + way */
+	__be32 addr;		/* Y */
+	__u32  nexthop;		/* slot in rsip_nexthops */
+};
+
+#define RSIP_ROUTE_SETS		4096	/* a power of two */
+#define RSIP_ROUTE_WAYS		4
+
+/* The set in which a peer's route stands: 0 to RSIP_ROUTE_SETS - 1. */
+static inline __u32 rsip_route_set(__be32 addr)
+{
+	return ((__u32)addr * 2654435761u >> 16) & (RSIP_ROUTE_SETS - 1);
+}
+
+/* --- events: ring buffer rsip_events, XDP to daemon ------------------------ */
+
+#define RSIP_EVENT_COOKIE	1
+#define RSIP_EVENT_RESOLVE	2
+
+struct rsip_event_cookie {	/* a cookie was learned (IKE-13) */
+	__u32 kind;		/* RSIP_EVENT_COOKIE */
+	struct rsip_target target;
+	__be32 peer;
+	struct rsip_cookie_key key;
+};
+
+#define RSIP_EVENT_PACKET_MAX	2048
+
+struct rsip_event_resolve {	/* a packet whose next hop is not known yet */
+	__u32 kind;		/* RSIP_EVENT_RESOLVE */
+	__u32 nexthop;		/* the unresolved slot; ~0: no route in the cache */
+	__be32 dst;		/* layer 3 destination that needs a next hop */
+	__u32 inbound;		/* 1: towards a host, 0: towards a peer */
+	__u32 len;		/* bytes that follow; a longer packet is not handed over */
+	__u8  packet[RSIP_EVENT_PACKET_MAX];	/* from the (outer) IPv4 header on, ready to be sent */
+};
+
+/* --- outcomes: every packet ends in exactly one ------------------------------ */
+
+/* X(name, verdict, text): append only, rsip_counters is indexed by it.
+ * Verdict: FORWARD redirected, PASS left to the stack, DROP, HAND given to the daemon. */
+#define RSIP_OUTCOMES(X)							\
+	X(IN_ESP,		FORWARD, "ESP to the host that leased the SPI")	\
+	X(IN_AH,		FORWARD, "AH to the host that leased the SPI")	\
+	X(IN_IKE,		FORWARD, "IKE to the host that owns the cookie")	\
+	X(IN_NATT,		FORWARD, "UDP-encapsulated ESP to the host that leased the SPI") \
+	X(IN_PORT,		FORWARD, "UDP or TCP to the host that leased the port") \
+	X(IN_PASS,		PASS,	 "not for RSIP: left to the stack")	\
+	X(IN_RESOLVE,		HAND,	 "next hop of the host unknown: handed to rsipd") \
+	X(IN_NO_SPI,		DROP,	 "no host leased this SPI")		\
+	X(IN_NO_COOKIE,		DROP,	 "no host owns this initiator cookie")	\
+	X(IN_NO_PORT,		DROP,	 "no host leased this port")		\
+	X(IN_REMOTE,		DROP,	 "not the peer that the lease or cookie is tied to") \
+	X(IN_KEEPALIVE,		DROP,	 "NAT keepalive on port 4500")		\
+	X(IN_ICMP,		DROP,	 "ICMP to a leased address")		\
+	X(IN_FRAGMENT,		DROP,	 "fragment to a leased address")	\
+	X(IN_PROTOCOL,		DROP,	 "protocol without a demultiplexing field") \
+	X(IN_MALFORMED,		DROP,	 "truncated or malformed")		\
+	X(IN_TTL,		DROP,	 "TTL would reach 0")			\
+	X(IN_TOO_BIG,		DROP,	 "larger than the MTU towards the host") \
+	X(IN_UNREACHABLE,	DROP,	 "no way to the host")			\
+	X(OUT_ESP,		FORWARD, "ESP from a host")			\
+	X(OUT_AH,		FORWARD, "AH from a host")			\
+	X(OUT_IKE,		FORWARD, "IKE from a host, known or new cookie") \
+	X(OUT_NATT,		FORWARD, "UDP-encapsulated ESP from a host")	\
+	X(OUT_PORT,		FORWARD, "UDP or TCP from a leased port")	\
+	X(OUT_PASS,		PASS,	 "not tunnelled to this gateway: left to the stack") \
+	X(OUT_RESOLVE,		HAND,	 "next hop of the peer unknown: handed to rsipd") \
+	X(OUT_UNREGISTERED,	DROP,	 "outer source is not a registered host") \
+	X(OUT_ADDRESS,		DROP,	 "inner source address not leased to the sender") \
+	X(OUT_NO_PORT,		DROP,	 "inner source port not leased to the sender") \
+	X(OUT_REMOTE_ADDRESS,	DROP,	 "remote address outside the bind")	\
+	X(OUT_REMOTE_PORT,	DROP,	 "remote port outside the bind")	\
+	X(OUT_NO_IPSEC,		DROP,	 "ESP, AH or IKE without a RSIPSEC bind") \
+	X(OUT_TUNNEL,		DROP,	 "not the tunnel type of the bind")	\
+	X(OUT_COOKIE_TAKEN,	DROP,	 "initiator cookie in use by another host or peer") \
+	X(OUT_COOKIE_ZERO,	DROP,	 "initiator cookie of zero")		\
+	X(OUT_COOKIE_LIMIT,	DROP,	 "too many cookies for one bind, or for the table") \
+	X(OUT_ICMP,		DROP,	 "ICMP from a host")			\
+	X(OUT_FRAGMENT,		DROP,	 "inner or outer fragment")		\
+	X(OUT_PROTOCOL,		DROP,	 "protocol without a demultiplexing field") \
+	X(OUT_NESTED,		DROP,	 "tunnel inside a tunnel")		\
+	X(OUT_MALFORMED,	DROP,	 "truncated or malformed")		\
+	X(OUT_ECN,		DROP,	 "congestion mark on a tunnel whose packet cannot carry it") \
+	X(OUT_TTL,		DROP,	 "TTL would reach 0")			\
+	X(OUT_TOO_BIG,		DROP,	 "larger than the MTU towards the peer")	\
+	X(OUT_UNREACHABLE,	DROP,	 "no way to the peer, or not by a public interface") \
+	X(ERROR,		DROP,	 "a helper or a full event ring failed the packet")
+
+enum rsip_outcome {
+	RSIP_GO_ON,		/* not an outcome: the next step decides. Its counter stays 0 */
+#define X(name, verdict, text) RSIP_##name,
+	RSIP_OUTCOMES(X)
+#undef X
+	RSIP_OUTCOME_COUNT
+};
+
+struct rsip_counter {		/* value of rsip_counters, per CPU, by outcome */
+	__u64 packets;
+	__u64 bytes;		/* of the frame as it arrived */
+};
+
+#ifndef __bpf__
+_Static_assert(sizeof(struct rsip_target) == 8, "hidden padding");
+_Static_assert(sizeof(struct rsip_spi_key) == 12, "hidden padding");
+_Static_assert(sizeof(struct rsip_port_key) == 8, "hidden padding");
+_Static_assert(sizeof(struct rsip_cookie_key) == 16, "hidden padding");
+_Static_assert(sizeof(struct rsip_cookie) == 16, "hidden padding");
+_Static_assert(sizeof(struct rsip_bind) == 40, "hidden padding");
+_Static_assert(sizeof(struct rsip_client) == 16, "hidden padding");
+_Static_assert(sizeof(struct rsip_grant_key) == 12, "hidden padding");
+_Static_assert(sizeof(struct rsip_grant) == 16, "hidden padding");
+_Static_assert(sizeof(struct rsip_nexthop) == 28, "hidden padding");
+_Static_assert(sizeof(struct rsip_route) == 8, "hidden padding");
+_Static_assert(sizeof(struct rsip_event_cookie) == 32, "hidden padding");
+#endif

@@ -1,0 +1,35 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0-only
+# Installs the Debian packages that a build, the tests and the demo need and
+# that are missing. Prints nothing and returns at once when none is.
+set -eu
+
+packages="
+	build-essential clang llvm pkg-config bpftool libelf-dev zlib1g-dev linux-libc-dev
+	libbpf-dev libxdp-dev libuv1-dev libyaml-dev libjansson-dev libmnl-dev libmicrohttpd-dev
+	libsystemd-dev uthash-dev
+	libcriterion-dev clang-format shellcheck mandoc
+	iproute2 ethtool nftables tcpdump tshark kmod busybox-static procps jq
+	strongswan-charon strongswan-swanctl libcharon-extra-plugins libstrongswan-extra-plugins
+	user-mode-linux xdp-tools python3 python3-scapy
+"
+
+missing=
+for package in $packages; do
+	status=$(dpkg-query -W -f '${db:Status-Abbrev}' "$package" 2>/dev/null || true)
+	case $status in
+	ii*) ;;
+	*) missing="$missing $package" ;;
+	esac
+done
+[ -n "$missing" ] || exit 0
+
+if [ "$(id -u)" -ne 0 ]; then
+	echo "deps: these packages are missing, install them as root:$missing" >&2
+	exit 1
+fi
+echo "deps: installing$missing"
+export DEBIAN_FRONTEND=noninteractive
+apt-get update -qq
+# shellcheck disable=SC2086 # a list of words
+apt-get install -y -qq --no-install-recommends $missing >/dev/null

@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * The host's side of RSIP as a state machine: what to send, when to send it
+ * again, when to extend, what to do when the gateway forgets us (RFC 3103 10,
+ * Appendix D). Pure: no socket and no clock. Bytes and `now` (milliseconds,
+ * monotonic) come in; messages and news leave through struct client_ops. One
+ * request is in flight at a time (T-13); what is asked for meanwhile waits.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "lib/msg.h"
+
+struct client;
+
+/* RFC 3103 Appendix D, as `rsip status` shows it (HOST-15) */
+enum client_state { CLIENT_UNREGISTERED, CLIENT_REGISTERED, CLIENT_ASSIGNED };
+
+/* What one lease shall be: asked for by `rsip up`, kept until it is dropped. */
+struct client_want {
+	bool ipsec;			/* RSIPSEC, else RSAP-IP */
+	__be32 local;			/* 0: any */
+	uint8_t ports;			/* how many; 0: don't-need (RSIPSEC only, IPS-10) */
+	uint16_t spis;			/* how many, RSIPSEC */
+	__be32 remote;			/* 0: any */
+	uint16_t remote_port;		/* host order, 0: any */
+	uint8_t tunnel;			/* enum rsip_tunnel; 0: the gateway's default */
+	uint32_t lease;			/* seconds wished for; 0: no wish */
+};
+
+/* What was granted. Slices in `spis` are owned by the client until the lease ends. */
+struct client_lease {
+	uint32_t bind_id;
+	__be32 local;			/* Nb */
+	__be32 endpoint;		/* tunnel end point given in the answer, or 0: the gateway (TUN-05, TUN-06) */
+	struct msg_ports ports;
+	struct msg_spis spis;		/* count 0: none */
+	uint8_t tunnel;
+	uint64_t expires;		/* counted from before the request was sent (LSE-10) */
+};
+
+enum client_end {			/* why a lease or registration is over */
+	CLIENT_RELEASED,		/* we asked for it */
+	CLIENT_TAKEN_BACK,		/* FREE_RESPONSE or DE-REGISTER_RESPONSE of the gateway's own */
+	CLIENT_EXPIRED,			/* it could not be extended in time */
+	CLIENT_LOST,			/* the gateway does not know us any more (301): FAIL-06 */
+};
+
+struct client_ops {
+	/* Sends one message over the transport of the registration. */
+	void (*send)(const uint8_t *data, size_t len, void *arg);
+	/* 102: change to TCP, once, before the next send (HOST-12). */
+	void (*use_tcp)(void *arg);
+	void (*granted)(const struct client_lease *lease, void *arg);
+	void (*extended)(const struct client_lease *lease, void *arg);
+	void (*ended)(const struct client_lease *lease, enum client_end why, void *arg);
+	/* A request failed: the RSIP error, or 0 when seven sends got no answer. `again_ms`
+	 * is when it is tried again, 0: never. */
+	void (*failed)(uint8_t type, uint16_t error, uint64_t again_ms, void *arg);
+	void (*state)(enum client_state state, void *arg);
+	/* The answer to client_query(); NULL: none came. Tuples by msg_tuple_next(). */
+	void (*answer)(const struct msg *response, void *arg);
+	/* Everything asked for by client_stop() is done: nothing is registered any more. */
+	void (*stopped)(void *arg);
+};
+
+struct client_timing {		/* T-17; zero members take the values of the RFC */
+	uint32_t first_us;		/* first wait, doubled each time; 12500 */
+	uint32_t sends;			/* 7 */
+};
+
+/* NULL if memory is short. `now` seeds nothing; `arg` is handed to every op. */
+struct client *client_new(const struct client_ops *ops, const struct client_timing *timing, void *arg);
+void client_free(struct client *c);
+
+/* Registers, resynchronising if the gateway still knows us (FAIL-01, FAIL-02),
+ * gets the lease and keeps both alive until client_stop(). */
+void client_start(struct client *c, const struct client_want *want, uint64_t now_ms);
+/* Frees the lease, de-registers, then calls `stopped`; gives up after one retry schedule. */
+void client_stop(struct client *c, uint64_t now_ms);
+/* Asks which of these is local (QUERY_REQUEST, QRY-*). Needs a registration: false otherwise.
+ * Without tuples: asks for all the gateway tells. */
+bool client_query(struct client *c, const struct msg_tuple *tuples, size_t count, uint64_t now_ms);
+
+/* One message from the gateway: a datagram, or cut from the stream. */
+void client_input(struct client *c, const uint8_t *data, size_t len, uint64_t now_ms);
+/* The TCP connection is gone: connect again before the next send. The pending request is sent again. */
+void client_reconnected(struct client *c, uint64_t now_ms);
+
+/* Runs what is due and returns when to call again (ms), 0: nothing is due. The
+ * retransmission schedule has half milliseconds: times are rounded up. */
+uint64_t client_run(struct client *c, uint64_t now_ms);
+
+struct client_status {
+	enum client_state state;
+	const char *pending;		/* name of the request in flight, or NULL */
+	bool registered;
+	uint32_t client_id;
+	uint64_t registration_expires;
+	uint8_t local_policy, remote_policy;
+	uint8_t methods[MSG_REPEAT_MAX], method_count, tunnels[MSG_REPEAT_MAX], tunnel_count;
+	const struct client_lease *lease;	/* NULL: none */
+	uint32_t sent, resent, received;
+	uint16_t last_error;
+};
+void client_status(const struct client *c, struct client_status *out);

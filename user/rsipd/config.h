@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * The configuration of rsipd, as rsipd.yaml(5) describes it: read with libyaml
+ * into this struct, every value checked. Addresses are network order, ranges
+ * host order, times seconds.
+ */
+#pragma once
+
+#include <net/if.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "lib/addr.h"
+
+struct config_interface {
+	char name[IF_NAMESIZE];
+	__be32 address;			/* private: Na; public: 0 */
+};
+
+struct config_pool {
+	char *name;
+	struct addr_range *addresses;
+	size_t address_count;
+	bool rsa, rsap, rsipsec;	/* methods */
+	struct num_range ports;		/* within 1-65535 */
+	struct num_range spis;		/* within 0x100-0xffffffff */
+	bool gateway_address;
+};
+
+struct config_client {			/* first match wins */
+	struct addr_prefix match;
+	uint8_t local_policy;		/* enum rsip_policy */
+	uint8_t remote_policy;
+	bool ipsec;
+	uint32_t max_binds, max_ports, max_spis;
+};
+
+enum config_mode { CONFIG_MODE_AUTO, CONFIG_MODE_NATIVE, CONFIG_MODE_GENERIC };
+
+struct config {
+	struct config_interface *private_interfaces, *public_interfaces;
+	size_t private_count, public_count;
+	struct config_pool *pools;
+	size_t pool_count;
+	struct config_client *clients;
+	size_t client_count;
+	struct {
+		uint32_t registration, normal, maximum, hold_down;
+	} leases;
+	struct {
+		uint16_t port;
+		bool tcp, udp;
+	} server;
+	struct addr_prefix *local_networks;
+	size_t local_network_count;
+	uint8_t tunnels[2];		/* enum rsip_tunnel, the first is the default */
+	size_t tunnel_count;
+	struct {
+		enum config_mode mode;
+		char *pin;
+		uint32_t max_bindings;
+	} datapath;
+	char *state, *control;
+	char *metrics;			/* "ADDRESS:PORT", or NULL: off */
+};
+
+/* Where and what is wrong: "FILE:LINE: what is wrong and what is allowed". */
+struct config_error {
+	char text[512];
+};
+
+/*
+ * Reads and checks a file. NULL and *error on a fault. Checks everything that
+ * can be known without the system: unknown and repeated keys, ranges, overlap
+ * of pools, references. The caller frees with config_free().
+ */
+struct config *config_load(const char *path, struct config_error *error);
+
+/* Checks what only the system knows: that interfaces and their addresses exist
+ * in this network namespace. 0, or -1 and *error, with file and line. */
+int config_check_system(const struct config *config, const char *path, struct config_error *error);
+
+void config_free(struct config *config);
+
+/* The first rule that matches a host, or NULL: 304. */
+const struct config_client *config_client_for(const struct config *config, __be32 host);

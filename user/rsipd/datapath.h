@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * The daemon's only door to the XDP programs and their maps. One real body,
+ * datapath_bpf.c, and one for tests, tests/unit/datapath_fake.c, chosen at link
+ * time. Addresses and ports are network order unless said otherwise; SPIs in
+ * struct datapath_bind are host order, as pool.h grants them.
+ */
+#pragma once
+
+#include <net/if.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <linux/types.h>
+
+#include <rsip/datapath.h>
+#include "lib/msg.h"
+#include "rsipd/config.h"
+
+struct datapath;
+
+/* --- life -------------------------------------------------------------------- */
+
+/*
+ * Loads programs and maps and pins the maps. Nothing is attached yet. 0, or
+ * -errno with the reason logged.
+ */
+int datapath_open(const struct config *config, struct datapath **out);
+
+/* Attaches the programs to all interfaces: fill, then attach. 0 or -errno; after
+ * an error nothing is left attached. */
+int datapath_attach(struct datapath *dp);
+
+/* Takes the programs off and removes the pins. */
+void datapath_detach(struct datapath *dp);
+
+/* Closes what this process holds; programs and pins stay as they are. */
+void datapath_close(struct datapath *dp);
+
+/* --- hosts and binds ----------------------------------------------------------- */
+
+/* A host registered through the private interface that has address `gateway`
+ * (Na); the way to it is looked up and kept fresh. 0 or -errno. */
+int datapath_client_add(struct datapath *dp, __be32 client, __be32 gateway, uint32_t client_id);
+/* After this no packet from or to the host is forwarded (REG-19). Unknown: no effect. */
+void datapath_client_remove(struct datapath *dp, __be32 client);
+
+struct datapath_bind {
+	uint32_t slot;			/* set by datapath_bind_add() */
+	uint32_t bind_id;
+	__be32 client, gateway;		/* Xa, Na */
+	__be32 addr;			/* Nb */
+	__be32 remote;			/* flow policy: 0: any */
+	__be16 remote_port;		/* flow policy micro: 0: any */
+	uint8_t tunnel;			/* enum rsip_tunnel */
+	bool ipsec;			/* RSIPSEC bind */
+	const struct msg_ports *ports;	/* run, list or not needed */
+	const uint32_t *spis;		/* host order */
+	uint16_t spi_count;
+};
+
+/*
+ * Makes a bind usable as one step, as packets see it (SCALE-07), before it
+ * returns (IN-25). 0; -ENOSPC when a map or the slots are full; other -errno.
+ * On failure nothing of it is left in the maps (E-07).
+ */
+int datapath_bind_add(struct datapath *dp, struct datapath_bind *bind);
+
+/* Ends it the same way: when this returns no packet uses it (FREE-04), and its
+ * cookies are gone (IKE-07). `bind` as it was given to datapath_bind_add(). */
+void datapath_bind_remove(struct datapath *dp, const struct datapath_bind *bind);
+
+/* --- the loop ------------------------------------------------------------------- */
+
+/*
+ * File descriptors to watch for reading, and what to call when they are:
+ * the event ring (cookies, packets waiting for a next hop) and netlink.
+ */
+#define DATAPATH_FDS	2
+int datapath_fd(const struct datapath *dp, unsigned int i);	/* i < DATAPATH_FDS */
+void datapath_ready(struct datapath *dp, unsigned int i, uint64_t now_ms);
+/* Once a second: idle cookies, next hops to try again. */
+void datapath_tick(struct datapath *dp, uint64_t now_ms);
+
+/* --- for rsipctl, metrics, tests -------------------------------------------------- */
+
+struct datapath_interface {
+	char name[IF_NAMESIZE];
+	bool public_side;
+	const char *mode;		/* "native", "generic" or "off" */
+	const char *loader;		/* "dispatcher", "lone program" or "-" */
+};
+
+/* Fills up to `max`, returns how many there are. */
+size_t datapath_interfaces(const struct datapath *dp, struct datapath_interface *out, size_t max);
+
+/* Sums over all CPUs, by enum rsip_outcome. 0 or -errno. */
+int datapath_counters(const struct datapath *dp, struct rsip_counter out[static RSIP_OUTCOME_COUNT]);
+
+struct datapath_cookie {
+	uint8_t cookie[8];
+	__be32 peer;
+	uint16_t port;			/* host order: 500 or 4500 */
+};
+
+/* Calls `visit` for each cookie of the bind in that slot; stops when it returns false. */
+void datapath_cookies(const struct datapath *dp, uint32_t slot,
+		      bool (*visit)(const struct datapath_cookie *cookie, void *arg), void *arg);

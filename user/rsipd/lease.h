@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Who is registered and holds what, and when each of it ends (RFC 3103 6).
+ * Knows no socket, no clock and no BPF map: `now` is an argument (milliseconds,
+ * monotonic), what ends is handed to a callback. Times are kept as points in
+ * time (LSE-01); expiry costs what expires, whatever the number of leases.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "lib/msg.h"
+#include "rsipd/pool.h"
+
+struct leases;
+
+enum lease_kind { LEASE_RSAP, LEASE_RSIPSEC };
+
+struct bind {
+	uint32_t bind_id;		/* unique within the client */
+	enum lease_kind kind;
+	struct client *client;
+	struct pool_grant grant;
+	struct msg_addr remote;		/* as the answer shows it; a name is never kept */
+	struct msg_ports rports;	/* the same */
+	bool ports_needed;		/* false: local ports were don't-need */
+	uint8_t tunnel;			/* enum rsip_tunnel */
+	uint32_t slot;			/* in the data plane */
+	uint64_t granted, expires;	/* ms */
+};
+
+/* A message's sender, and where its answers and asynchronous messages go (T-31). */
+struct origin {
+	__be32 source;			/* the host: its identity */
+	__be16 source_port;
+	__be32 local;			/* the gateway address the message came to: Na */
+	bool tcp;
+	uint64_t connection;		/* TCP: names the connection; never used again. UDP: 0 */
+};
+
+struct client {
+	uint32_t client_id;
+	struct origin origin;		/* of the last valid request; tcp: transport of the registration (T-04) */
+	const struct config_client *rule;
+	uint8_t local_policy, remote_policy;	/* what REGISTER_RESPONSE said (FLOW-16) */
+	uint64_t registered, expires;	/* ms; never before the last bind (LSE-04) */
+	uint32_t bind_count, port_count, spi_count;
+	void *session;			/* counter and last answer; owned by session.c */
+};
+
+/* `clients_max` and `binds_max` bound the memory. NULL if memory is short. */
+struct leases *leases_new(struct pools *pools, uint32_t clients_max, uint32_t binds_max);
+void leases_free(struct leases *leases);
+
+struct client *lease_client_by_address(const struct leases *leases, __be32 source);
+
+/* Registers a host under a new, unpredictable Client ID (REG-03, REG-23).
+ * NULL when clients_max is reached. `seconds`: its own lease R. */
+struct client *lease_register(struct leases *leases, const struct origin *origin,
+			      const struct config_client *rule, uint32_t seconds, uint64_t now);
+/* Ends a registration and all its binds; what they held rests. */
+void lease_deregister(struct leases *leases, struct client *client, uint64_t now);
+
+/* Takes over `grant` into a new bind for `seconds`; the registration lives at
+ * least as long (LSE-03). NULL when binds_max is reached: the grant stays the caller's. */
+struct bind *lease_grant(struct leases *leases, struct client *client, enum lease_kind kind,
+			 const struct pool_grant *grant, uint32_t seconds, uint64_t now);
+struct bind *lease_bind_by_id(const struct leases *leases, const struct client *client, uint32_t bind_id);
+/* Moves the end to now + seconds, but never nearer (EXT-08); moves R as well (LSE-03). */
+void lease_extend(struct leases *leases, struct bind *bind, uint32_t seconds, uint64_t now);
+/* Ends a bind; R stays (LSE-05). */
+void lease_release(struct leases *leases, struct bind *bind, uint64_t now);
+
+/* Whole seconds left, rounded down, at least 1 (LSE-08: never 0 in an answer). */
+uint32_t lease_seconds_left(uint64_t expires, uint64_t now);
+
+/*
+ * Calls back for each bind and then each registration that ended by `now`,
+ * soonest first. The callback must end it: lease_release() or
+ * lease_deregister(). Returns when the next one ends, or 0 if none is left.
+ */
+struct lease_events {
+	void (*bind_expired)(struct bind *bind, uint64_t now, void *arg);
+	void (*client_expired)(struct client *client, uint64_t now, void *arg);
+	void *arg;
+};
+uint64_t lease_expire(struct leases *leases, uint64_t now, const struct lease_events *events);
+
+/* Walks; the visited one may be ended. Stop by returning false. */
+void lease_each_client(struct leases *leases, bool (*visit)(struct client *client, void *arg), void *arg);
+void lease_each_bind(struct leases *leases, struct client *client, bool (*visit)(struct bind *bind, void *arg), void *arg);
+
+uint32_t lease_client_count(const struct leases *leases);
+uint32_t lease_bind_count(const struct leases *leases);

@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * What the gateway lends: public addresses, their ports and their SPIs. Says
+ * what is free, takes and gives back; knows nothing of hosts, leases or time
+ * but the `now` it is given (seconds, monotonic). Freed ports and SPIs rest for
+ * the hold-down before anybody gets them again (RSAP-16, IPS-19).
+ *
+ * No call costs more with more leases: a port is a bit, an SPI a hash entry,
+ * and what rests stands in a queue per address, oldest first.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "lib/msg.h"
+#include "rsipd/config.h"
+
+struct pools;			/* all pools of a configuration */
+struct pool_address;		/* one public address */
+
+/* Ports and SPIs granted together, on one address. All or nothing (IPS-18). */
+struct pool_grant {
+	struct pool_address *address;
+	__be32 addr;
+	struct msg_ports ports;		/* as the answer shows them: run, list or not needed */
+	enum msg_form spi_form;		/* MSG_RUN or MSG_LIST; unused when spi_count is 0 */
+	uint32_t *spis;			/* host order, owned; NULL when spi_count is 0 */
+	uint16_t spi_count;
+};
+
+/* What is asked for: RSAP-IP, LISTEN and RSIPSEC. */
+struct pool_request {
+	bool ipsec;			/* RSIPSEC: only pools with that method */
+	struct msg_addr local;		/* IPv4 or don't-care */
+	struct msg_ports ports;		/* any form */
+	const struct msg_spis *spis;	/* NULL: none */
+};
+
+/* Built from a configuration; NULL if memory is short. */
+struct pools *pools_new(const struct config *config);
+void pools_free(struct pools *pools);
+
+/*
+ * Takes what is asked for. 0 and *out, or the RSIP error to answer with, in
+ * the order 312, 313, 308, 310, 311, 309, 402, 403 of row E-02 and nothing
+ * taken (E-05). A don't-care address prefers one that `preferred` names (an
+ * address the host already shares), else the first of the pools where the
+ * request fits, so that addresses are shared before new ones are touched.
+ * Unspecified ports and SPIs are unpredictable (RSAP-24, IPS-14); several SPIs
+ * are one run, aligned to its size rounded up to a power of two, as long as
+ * such a run is free: IPsec stacks can be told a range, not a set.
+ */
+uint16_t pool_take(struct pools *pools, const struct pool_request *request, __be32 preferred,
+		   uint64_t now, struct pool_grant *out);
+
+/* Gives all of a grant back; it rests from `now` on. Frees grant->spis. */
+void pool_release(struct pools *pools, struct pool_grant *grant, uint64_t now);
+
+/* Lets everything whose hold-down ended before `now` be lent again; called by
+ * pool_take() and once a second by the timer. Costs what ends, no more. */
+void pool_tick(struct pools *pools, uint64_t now);
+
+/* --- for rsipctl pools, metrics and the data plane --------------------------- */
+
+struct pool_usage {
+	const char *pool;
+	__be32 addr;
+	bool gateway_address;
+	uint32_t ports, ports_leased, ports_resting;	/* `ports`: all that can be leased */
+	uint64_t spis;
+	uint32_t spis_leased, spis_resting;
+	uint32_t grants;
+};
+
+/* Calls `visit` for each public address; stops when it returns false. */
+void pools_each(const struct pools *pools, bool (*visit)(const struct pool_usage *usage, void *arg), void *arg);

@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * The RSIP server's mind: a message in, the answer out, with all the state
+ * between (RFC 3103 9 and 10, RFC 3104 6). No sockets, no clock: bytes, their
+ * origin and `now` (milliseconds, monotonic) come in; answers and asynchronous
+ * messages leave through `send`. Resources come from pool.h, leases from
+ * lease.h, and the data plane is told through datapath.h, before an answer
+ * leaves (IN-25, FREE-04).
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "rsipd/config.h"
+#include "rsipd/datapath.h"
+#include "rsipd/lease.h"
+
+struct sessions;
+
+/* Sends one message. `close`: a TCP connection is closed after it (T-09). */
+typedef void (*session_send)(const struct origin *to, const uint8_t *data, size_t len, bool close, void *arg);
+
+/* NULL if memory is short. `config` and `dp` must outlive it. */
+struct sessions *sessions_new(const struct config *config, struct datapath *dp, session_send send, void *arg);
+/* Frees all; tells nobody. See sessions_stop(). */
+void sessions_free(struct sessions *s);
+
+/* A datagram, or one message cut from a stream with msg_frame_len(). */
+void session_input(struct sessions *s, const struct origin *from, const uint8_t *data, size_t len, uint64_t now);
+
+/* Ends what is over; sends DE-REGISTER_RESPONSE for registrations (REG-13) and
+ * FREE_RESPONSE for binds (ASY-05). Call once a second or when it says: returns
+ * the next moment something ends, 0 if nothing will. */
+uint64_t session_tick(struct sessions *s, uint64_t now);
+
+/* De-registers every host, telling each (REG-14). */
+void sessions_stop(struct sessions *s, uint64_t now);
+
+/* The operator: rsipctl free and deregister (ADM-03). false: no such client or bind. */
+bool session_evict(struct sessions *s, uint32_t client_id, uint64_t now);
+bool session_free_bind(struct sessions *s, uint32_t client_id, uint32_t bind_id, uint64_t now);
+
+/* Counters for rsipctl and metrics: messages by type in and out, errors by
+ * code, messages dropped without an answer. */
+#define SESSION_ERROR_MAX	404
+struct session_counters {
+	uint64_t in[256], out[256];
+	uint64_t errors[SESSION_ERROR_MAX];
+	uint64_t duplicates;		/* answered with the stored answer (T-18) */
+	uint64_t ignored;		/* no answer: too short, responses, old counters, foreign senders */
+};
+const struct session_counters *session_counters(const struct sessions *s);
+
+struct leases *session_leases(struct sessions *s);
+struct pools *session_pools(struct sessions *s);
