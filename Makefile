@@ -124,8 +124,8 @@ conformance:		## which row of docs/conformance.md is covered by which test
 lint:			## style, static checks, shell scripts, man pages
 	$(Q)scripts/lint.sh
 
-format:			## clang-format over the C code
-	$(Q)git ls-files '*.c' '*.h' | grep -v '^vmlinux/' | xargs clang-format -i
+format:			## clang-format over the C code, tables left alone
+	$(Q)scripts/format.sh
 
 install: all		## install under DESTDIR/PREFIX
 	$(Q)scripts/install.sh "$(BUILD)" "$(DESTDIR)" "$(PREFIX)"
