@@ -129,6 +129,10 @@ struct rsip_nexthop {		/* value of rsip_nexthops, by slot */
 #define RSIP_NEXTHOP_VALID	1
 #define RSIP_NEXTHOP_REJECT	2	/* no way there, or not to be used: drop */
 
+struct rsip_device {		/* value of rsip_devices; key: ifindex */
+	__u32 ifindex;
+};
+
 /*
  * Which next hop leads to a peer: a cache in sets of four, filled by the
  * daemon after a miss. An entry is one 64-bit word and so never seen half

@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Every map. "rsipd" is user/rsipd/datapath_bpf.c; it sets max_entries from the
+ * configuration before the load where the comment says so, and pins all of them.
+ */
+#pragma once
+
+#include "vmlinux.h"
+#include <bpf/bpf_helpers.h>
+#include <rsip/datapath.h>
+
+#define MAX_BINDS	(1 << 20)
+
+/* ESP and AH by SPI. rsipd writes, public side reads. Two for each SPI lent: as configured. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, MAX_BINDS);
+	__uint(pinning, LIBBPF_PIN_BY_NAME);
+	__type(key, struct rsip_spi_key);
+	__type(value, struct rsip_target);
+} rsip_spis SEC(".maps");
+
+/* IKE by initiator cookie. Private side learns, both sides read, rsipd removes. As configured. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, MAX_BINDS);
+	__uint(pinning, LIBBPF_PIN_BY_NAME);
+	__type(key, struct rsip_cookie_key);
+	__type(value, struct rsip_cookie);
+} rsip_cookies SEC(".maps");
+
+/* UDP and TCP by port. rsipd writes, both sides read. One for each port lent: as configured. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, MAX_BINDS);
+	__uint(pinning, LIBBPF_PIN_BY_NAME);
+	__type(key, struct rsip_port_key);
+	__type(value, struct rsip_target);
+} rsip_ports SEC(".maps");
+
+/* Binds by slot. rsipd writes through mmap, both sides read and count cookies. As configured. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, MAX_BINDS);
+	__uint(pinning, LIBBPF_PIN_BY_NAME);
+	__type(key, __u32);
+	__type(value, struct rsip_bind);
+} rsip_binds SEC(".maps");
+
+/* Registered hosts by Xa. rsipd writes, private side reads to name a refusal. As configured. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, 1 << 16);
+	__uint(pinning, LIBBPF_PIN_BY_NAME);
+	__type(key, __be32);
+	__type(value, struct rsip_client);
+} rsip_clients SEC(".maps");
+
+/* May Xa use Nb, and for IPsec. rsipd writes, private side reads. At most two a bind: as configured. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, MAX_BINDS);
+	__uint(pinning, LIBBPF_PIN_BY_NAME);
+	__type(key, struct rsip_grant_key);
+	__type(value, struct rsip_grant);
+} rsip_grants SEC(".maps");
+
+/* What an address is to N. rsipd writes, both sides read on a miss. All pools and Na: as configured. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, 1 << 16);
+	__uint(pinning, LIBBPF_PIN_BY_NAME);
+	__type(key, __be32);
+	__type(value, struct rsip_address);
+} rsip_addresses SEC(".maps");
+
+/* Next hops by slot. rsipd writes through mmap (slots are 32 bytes apart), both sides read. As configured. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 1 << 16);
+	__uint(pinning, LIBBPF_PIN_BY_NAME);
+	__type(key, __u32);
+	__type(value, struct rsip_nexthop);
+} rsip_nexthops SEC(".maps");
+
+/* Next hops of peers. rsipd writes through mmap, private side reads. Fixed: datapath.h. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, RSIP_ROUTE_SETS * RSIP_ROUTE_WAYS);
+	__uint(pinning, LIBBPF_PIN_BY_NAME);
+	__type(key, __u32);
+	__type(value, struct rsip_route);
+} rsip_routes SEC(".maps");
+
+/* Packets and bytes by outcome. Both sides write, rsipd and rsipctl read. Fixed: datapath.h. */
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, RSIP_OUTCOME_COUNT);
+	__uint(pinning, LIBBPF_PIN_BY_NAME);
+	__type(key, __u32);
+	__type(value, struct rsip_counter);
+} rsip_counters SEC(".maps");
+
+/* Cookies learned and packets without a next hop. Both sides write, rsipd reads. About 500 packets. */
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 1 << 20);
+	__uint(pinning, LIBBPF_PIN_BY_NAME);
+} rsip_events SEC(".maps");
+
+/* Where a redirect may go, by ifindex. rsipd writes, both sides redirect by it. Interfaces of N. */
+struct {
+	__uint(type, BPF_MAP_TYPE_DEVMAP_HASH);
+	__uint(max_entries, 256);
+	__uint(pinning, LIBBPF_PIN_BY_NAME);
+	__type(key, __u32);
+	__type(value, struct rsip_device);
+} rsip_devices SEC(".maps");
