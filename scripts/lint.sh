@@ -10,6 +10,8 @@ for tool in git clang-format shellcheck mandoc; do
 	command -v $tool >/dev/null || { echo "lint: $tool is missing: make deps" >&2; exit 1; }
 done
 
+git ls-files --error-unmatch Makefile >/dev/null || exit 1
+
 report=$(mktemp)
 trap 'rm -f "$report"' EXIT
 # check WHAT: standard input says what is wrong
@@ -69,6 +71,9 @@ diff <(sed -n 's/^\tX(\([A-Z_]*\),.*/\1/p' include/rsip/datapath.h | sort) \
 	<(sed -n 's/^| `\([A-Z_]*\)` |.*/\1/p' docs/operations.md | sort) |
 	sed -n 's/^< \(.*\)/\1 is not in docs\/operations.md/p; s/^> \(.*\)/\1 is not in include\/rsip\/datapath.h/p' |
 	check "outcomes"
+
+# Tags of tests name rows that exist.
+scripts/conformance.sh 2>&1 >/dev/null | check "covers: tags"
 
 # What the README and the other documents tell people to type.
 files '*.md' | xargs -r grep -ohE '`make [a-z-]+' | sed 's/`make //' | sort -u | while read -r target; do

@@ -2,72 +2,93 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # Runs test suites and adds up their results: tests/run.sh [unit|bpf|netns|ipsec]...
 # Without arguments: all of them. Every test program writes TAP: Criterion's
-# (unit, bpf) or that of tests/netns/lib.sh (netns, ipsec). The last line is
+# (unit, bpf) or that of tests/netns/lib.sh (netns, ipsec), kept in
+# build/tests/results with what the program printed. The last line is
 # "N passed, N failed, N skipped"; each failure and each skip is named above it.
-# REQUIRE=1, or CI=true: a skip is a failure.
+# A program that dies, hangs, or gives another number of results than it has
+# announced is a failure. REQUIRE=1, or CI=true: a skip is one too.
 set -u
 cd "$(dirname "$0")/.." || exit 1
 
+build=${BUILD:-build}
 [ $# -gt 0 ] || set -- unit bpf netns ipsec
 [ "${CI:-}" = true ] && REQUIRE=1
-results=build/tests/results
-rm -rf "$results" && mkdir -p "$results" || exit 1
-status=0
-
-# run NAME COMMAND...: COMMAND writes TAP to $results/NAME.tap
-run() {
-	local name=$1 rc start=$SECONDS
-	shift
-	"$@" >"$results/$name.log" 2>&1
-	rc=$?
-	if ! grep -q '^1\.\.' "$results/$name.tap" 2>/dev/null; then
-		echo "not ok - $name: ended with status $rc and no result" >>"$results/$name.tap"
-	elif [ $rc -ne 0 ] && ! grep -q '^not ok' "$results/$name.tap"; then
-		echo "not ok - $name: ended with status $rc though no test failed" >>"$results/$name.tap"
-	fi
-	if grep -q '^not ok' "$results/$name.tap"; then
-		sed 's/^/    /' "$results/$name.log"
-	fi
-	printf '  %-28s %4d ok %3d not ok %3d skipped  %4d s\n' "$name" \
-		"$(grep -c '^ok' "$results/$name.tap")" "$(grep -c '^not ok' "$results/$name.tap")" \
-		"$(grep -ci '^ok.*# skip' "$results/$name.tap")" $((SECONDS - start))
-}
-
-# Criterion writes its TAP where it is told; a test that asserts nothing still counts as run.
-criterion() { "$1" --tap="$results/$2.tap" --quiet; }
-shell_test() { TAP="$results/$2.tap" "$1"; }
-
 for suite in "$@"; do
 	case $suite in
-	unit | bpf)
-		for program in build/tests/"$suite"/test_*; do
-			case $program in *.o | *.d) continue ;; esac
-			run "$suite-$(basename "$program")" criterion "$program" "$suite-$(basename "$program")"
-		done
-		;;
-	netns | ipsec)
-		for script in tests/"$suite"/test_*.sh; do
-			name=$suite-$(basename "$script" .sh)
-			run "$name" shell_test "$script" "$name"
-		done
-		;;
-	*)
-		echo "tests/run.sh: no suite \"$suite\": unit, bpf, netns, ipsec" >&2
-		exit 2
-		;;
+	unit | bpf | netns | ipsec) ;;
+	*) echo "tests/run.sh: no suite \"$suite\": unit, bpf, netns, ipsec" >&2; exit 2 ;;
 	esac
 done
 
-passed=$(cat "$results"/*.tap | grep '^ok' | grep -vci '# skip')
-failed=$(cat "$results"/*.tap | grep -c '^not ok')
-skipped=$(cat "$results"/*.tap | grep -ci '^ok.*# skip')
-grep -h '^not ok' "$results"/*.tap
-grep -hi '^ok.*# skip' "$results"/*.tap
-[ "$failed" -eq 0 ] || status=1
+results=$build/tests/results
+mkdir -p "$results" || exit 1
+taps=()
+trap 'exit 130' INT
+
+count() { grep -cE "$1" "$2"; }
+skip='^ok.*# *(skip|SKIP)'
+
+# run NAME SECONDS COMMAND...: COMMAND writes TAP to $results/NAME.tap
+run() {
+	local name=$1 seconds=$2 tap=$results/$1.tap log=$results/$1.log rc wrong='' start=$SECONDS planned given
+	shift 2
+	rm -f "$tap"
+	# In the foreground, so that Ctrl-C reaches the test and it can clean up.
+	{ timeout --foreground -k 20 "$seconds" "$@" >"$log" 2>&1 </dev/null; rc=$?; } 2>/dev/null
+	touch "$tap"
+	taps+=("$tap")
+	planned=$(sed -n 's/^1\.\.\([0-9]*\).*/\1/p' "$tap" | tail -n 1)
+	given=$(count '^(not )?ok\b' "$tap")
+	if [ $rc -eq 124 ] || [ $((SECONDS - start)) -ge "$seconds" ]; then
+		wrong="not ended after $seconds s, stopped"
+	elif [ $rc -gt 128 ]; then
+		wrong="killed by signal $((rc - 128))"
+	elif [ -z "$planned" ]; then
+		wrong="ended with status $rc and no result"
+	elif [ "$given" -ne "$planned" ] || [ "$given" -eq 0 ]; then
+		wrong="$given results of $planned, status $rc"
+	elif [ $rc -ne 0 ] && ! grep -q '^not ok' "$tap"; then
+		wrong="ended with status $rc though no test failed"
+	fi
+	[ -z "$wrong" ] || echo "not ok - $wrong" >>"$tap"
+	if grep -q '^not ok' "$tap"; then
+		sed 's/^/    /' "$log"
+	fi
+	printf '  %-32s %4d ok %3d not ok %3d skipped %5d s\n' "$name" \
+		$(($(count '^ok\b' "$tap") - $(count "$skip" "$tap"))) "$(count '^not ok' "$tap")" \
+		"$(count "$skip" "$tap")" $((SECONDS - start))
+}
+
+shopt -s nullglob
+for suite in "$@"; do
+	tests=(tests/"$suite"/test_*.c tests/"$suite"/test_*.sh)
+	for file in ${tests[@]+"${tests[@]}"}; do
+		name=$suite-$(basename "${file%.*}")
+		case $file in
+		*.c) run "$name" 600 "$build/${file%.c}" --tap="$results/$name.tap" ;;
+		*.sh) run "$name" 900 env TAP="$results/$name.tap" "$file" ;;
+		esac
+	done
+	if [ ${#tests[@]} -eq 0 ]; then
+		echo "not ok - no tests in tests/$suite" >"$results/$suite.tap"
+		taps+=("$results/$suite.tap")
+	fi
+done
+
+all=$results/all
+for tap in "${taps[@]}"; do
+	sed -nE "s|^((not )?ok)\b *[0-9]*[ -]*|\\1 - $(basename "$tap" .tap): |p" "$tap"
+done >"$all"
+grep '^not ok' "$all"
+grep -E "$skip" "$all"
+failed=$(count '^not ok' "$all")
+skipped=$(count "$skip" "$all")
+passed=$(($(count '^ok\b' "$all") - skipped))
+status=0
+[ "$failed" -eq 0 ] && [ "$passed" -gt 0 ] || status=1
 if [ "$skipped" -ne 0 ] && [ "${REQUIRE:-0}" = 1 ]; then
 	echo "skipped tests count as failures here (REQUIRE=1)"
 	status=1
 fi
-[ "$passed" -gt 0 ] || status=1
 echo "$passed passed, $failed failed, $skipped skipped"
 exit $status
