@@ -1,0 +1,227 @@
+# shellcheck shell=bash
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# System tests in network namespaces: sourced by tests/netns/test_*.sh and
+# tests/ipsec/test_*.sh, which define functions test_NAME and end with run_tests.
+# Writes TAP to the file that $TAP names, else to standard output, and what a
+# test printed only if it failed.
+#
+# Each test runs in a process group of its own, with errexit, a lab prefix
+# ($lab), a folder ($work) and a bpffs folder ($pin) of its own; the runner takes
+# all of them away afterwards, whatever happened, and ends what is left running.
+# Tests wait for conditions (wait_for), never for a time.
+#
+#   tests/netns/test_lease.sh [NAME...]     only these tests
+#   KEEP=1                                  leave lab and folder of a failed test
+
+top=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
+export PYTHONDONTWRITEBYTECODE=1
+TEST_TIMEOUT=${TEST_TIMEOUT:-60}
+
+# --- for tests -----------------------------------------------------------------
+
+# ping ARGUMENT...: each answer within a second
+ping() { busybox ping -W 1 "$@"; }
+
+# A command in namespace $1 of the lab. Not "ip netns exec": that hides /sys/fs/bpf.
+on() {
+	local ns=$1
+	shift
+	nsenter --net="/run/netns/$lab$ns" "$@"
+}
+
+# lab [OPTION...]: raises the lab of this test.
+lab() { "$top/scripts/lab.sh" up -p "$lab" "$@"; }
+
+# wait_for SECONDS COMMAND...: until COMMAND succeeds.
+wait_for() {
+	local end=$((SECONDS + $1))
+	shift
+	until "$@" >"$work/wait.out" 2>&1; do
+		if [ $SECONDS -ge $end ]; then
+			echo "gave up waiting for: $*" >&2
+			cat "$work/wait.out" >&2
+			return 1
+		fi
+		sleep 0.05
+	done
+}
+
+fail() {
+	echo "$*" >&2
+	exit 1
+}
+
+# same WHAT WANTED GOT
+same() {
+	[ "$2" = "$3" ] || fail "$1: wanted \"$2\", got \"$3\""
+}
+
+# Success is failure. ("! command" would never end a test under errexit.)
+refused() {
+	if "$@"; then fail "should have failed: $*"; fi
+}
+
+# The test cannot run here; says why.
+skip() {
+	echo "$*" >"$work/skip"
+	exit 0
+}
+
+# --- the gateway -----------------------------------------------------------------
+
+# Writes the configuration of a test. Arguments replace or add top-level keys:
+# config 'leases: {default: 2}' 'tunnels: [gre]'
+# shellcheck disable=SC2120 # the tests give arguments
+config() {
+	local entry
+	declare -A value=(
+		[interfaces]='{private: [{name: lan0, address: 10.0.0.1}], public: [{name: wan0}]}'
+		[pools]='[{name: shared, addresses: [203.0.113.10]}]'
+		[datapath]="{pin: $pin}"
+		[state]="$work/state"
+		[control]="$work/rsipd.sock"
+	)
+	for entry in "$@"; do value[${entry%%:*}]=${entry#*:}; done
+	for entry in "${!value[@]}"; do echo "$entry: ${value[$entry]}"; done >"$work/rsipd.yaml"
+}
+
+# Starts rsipd on N and waits until it can serve.
+gateway() {
+	# shellcheck disable=SC2119
+	[ -f "$work/rsipd.yaml" ] || config
+	on n "$top/build/rsipd" -v -c "$work/rsipd.yaml" "$@" >>"$work/rsipd.log" 2>&1 &
+	rsipd=$!
+	wait_for 15 gateway_serves
+}
+
+gateway_serves() {
+	kill -0 "$rsipd" || fail "rsipd ended"
+	ctl status
+}
+
+# gateway_stop [SIGNAL]: and says how it ended.
+gateway_stop() {
+	kill "-${1:-TERM}" "$rsipd"
+	wait "$rsipd"
+}
+
+ctl() { timeout 10 "$top/build/rsipctl" -s "$work/rsipd.sock" "$@"; }
+
+# Packets so far with an outcome, by its name: outcome in_esp
+outcome() { ctl -j counters | jq -e --arg name "$1" "$OUTCOME_QUERY"; }
+
+# A step of tests/netns/packets.py, by its name.
+packets() {
+	local step=$1
+	shift
+	LAB=$lab WORK=$work TOP=$top timeout "$TEST_TIMEOUT" python3 "$top/tests/netns/packets.py" "$step" "$@"
+}
+
+# --- the runner ------------------------------------------------------------------
+
+say() { echo "$*" >&3; }
+
+# Ends what the running test left behind.
+clean_up() {
+	[ -n "${work:-}" ] || return 0
+	[ -z "${group:-}" ] || kill -KILL -- "-$group" 2>/dev/null
+	"$top/scripts/lab.sh" down -p "$lab" >/dev/null 2>&1
+	if [ -d "$pin" ]; then find "$pin" -depth -delete; fi
+	rm -rf "$work"
+	work=
+}
+
+# Which command ended a test, and by what way it was reached.
+ended_at() {
+	local i
+	printf '"%s" failed at' "$BASH_COMMAND" >&2
+	for ((i = 1; i < ${#FUNCNAME[@]}; i++)); do
+		[ "${FUNCNAME[i]}" != run_test ] || break
+		printf ' %s:%d' "${BASH_SOURCE[i]##*/}" "${BASH_LINENO[i - 1]}" >&2
+	done
+	echo >&2
+}
+
+# The body runs in the background so that errexit holds in it and a watch can end it.
+run_test() {
+	local name=$1 status watch
+	work=$(mktemp -d "${TMPDIR:-/tmp}/rsip-test.XXXXXX") || exit 1
+	lab=t${work##*.}-
+	pin=/sys/fs/bpf/rsip-${work##*.}
+	set -m
+	(
+		set +m -eE
+		trap ended_at ERR
+		trap - EXIT INT TERM
+		"$name"
+	) >"$work/log" 2>&1 </dev/null 3>&- &
+	group=$!
+	set +m
+	(
+		sleep "$TEST_TIMEOUT"
+		echo "no end after $TEST_TIMEOUT seconds" >>"$work/log"
+		kill -TERM -- "-$group"
+		sleep 2
+		kill -KILL -- "-$group"
+	) >/dev/null 2>&1 3>&- &
+	watch=$!
+	wait "$group"
+	status=$?
+	# The watch sleeps: end its sleep with it.
+	kill "$(pgrep -P $watch)" $watch 2>/dev/null
+	wait $watch 2>/dev/null
+	report "$name" $status
+	if [ $status -eq 0 ] || [ "${KEEP:-0}" != 1 ]; then
+		clean_up
+	else
+		echo "kept: lab $lab, folder $work"
+		work=
+	fi
+}
+
+report() {
+	local title="$count - ${1#test_}"
+	if [ "$2" -ne 0 ]; then
+		say "not ok $title"
+		echo "--- ${1#test_}: status $2"
+		tail -n 100 "$work/log"
+		show_logs
+		failed=$((failed + 1))
+	elif [ -f "$work/skip" ]; then
+		say "ok $title # SKIP $(cat "$work/skip")"
+	else
+		say "ok $title"
+	fi
+}
+
+show_logs() {
+	local log
+	for log in "$work"/*.log; do
+		[ -s "$log" ] || continue
+		echo "--- ${log##*/}"
+		tail -n 40 "$log"
+	done
+}
+
+# Runs the tests defined so far, in the order of the file.
+run_tests() {
+	local tests=() name
+	count=0 failed=0
+	if [ -n "${TAP:-}" ]; then exec 3>"$TAP"; else exec 3>&1; fi
+	mapfile -t tests < <(grep -oE '^test_[a-z0-9_]+' "$0")
+	[ $# -eq 0 ] || tests=("${@/#/test_}")
+	[ "$(id -u)" -eq 0 ] || {
+		say "ok 1 - all # SKIP needs root"
+		say 1..1
+		return 0
+	}
+	trap clean_up EXIT
+	trap 'exit 130' INT TERM
+	for name in "${tests[@]}"; do
+		count=$((count + 1))
+		run_test "$name"
+	done
+	say "1..$count"
+	[ "$failed" -eq 0 ]
+}
