@@ -13,6 +13,8 @@
 
 #include "lib/msg.h"
 #include "rsipd/pool.h"
+#include "rsipd/table.h"
+#include "rsipd/wheel.h"
 
 struct leases;
 
@@ -22,13 +24,17 @@ struct bind {
 	uint32_t bind_id;		/* unique within the client */
 	enum lease_kind kind;
 	struct client *client;
-	struct pool_grant grant;
-	struct msg_addr remote;		/* as the answer shows it; a name is never kept */
-	struct msg_ports rports;	/* the same */
-	bool ports_needed;		/* false: local ports were don't-need */
+	struct pool_grant *grant;	/* owned */
+	__be32 gateway;			/* Na: this end of the tunnel */
+	__be32 remote;			/* flow policy: the only peer; 0: any */
+	uint16_t remote_port;		/* flow policy micro, host order; 0: any */
 	uint8_t tunnel;			/* enum rsip_tunnel */
 	uint32_t slot;			/* in the data plane */
 	uint64_t granted, expires;	/* ms */
+	/* lease.c: where it stands */
+	struct table_node by_id;
+	struct wheel_node timer;
+	struct bind *prev, *next;	/* the client's other binds, newest first */
 };
 
 /* A message's sender, and where its answers and asynchronous messages go (T-31). */
@@ -47,10 +53,17 @@ struct client {
 	uint8_t local_policy, remote_policy;	/* what REGISTER_RESPONSE said (FLOW-16) */
 	uint64_t registered, expires;	/* ms; never before the last bind (LSE-04) */
 	uint32_t bind_count, port_count, spi_count;
+	struct bind *binds;		/* newest first */
 	void *session;			/* counter and last answer; owned by session.c */
+	/* lease.c: where it stands */
+	uint32_t bind_ids;		/* the last Bind ID given */
+	struct table_node by_address, by_id;
+	struct wheel_node timer;
+	struct client *prev, *next;	/* all clients */
 };
 
-/* `clients_max` and `binds_max` bound the memory. NULL if memory is short. */
+/* `clients_max` and `binds_max` bound the memory. NULL if memory is short.
+ * leases_free() gives nothing back to the pools: free those after it. */
 struct leases *leases_new(struct pools *pools, uint32_t clients_max, uint32_t binds_max);
 void leases_free(struct leases *leases);
 
@@ -66,7 +79,7 @@ void lease_deregister(struct leases *leases, struct client *client, uint64_t now
 /* Takes over `grant` into a new bind for `seconds`; the registration lives at
  * least as long (LSE-03). NULL when binds_max is reached: the grant stays the caller's. */
 struct bind *lease_grant(struct leases *leases, struct client *client, enum lease_kind kind,
-			 const struct pool_grant *grant, uint32_t seconds, uint64_t now);
+			 struct pool_grant *grant, uint32_t seconds, uint64_t now);
 struct bind *lease_bind_by_id(const struct leases *leases, const struct client *client, uint32_t bind_id);
 /* Moves the end to now + seconds, but never nearer (EXT-08); moves R as well (LSE-03). */
 void lease_extend(struct leases *leases, struct bind *bind, uint32_t seconds, uint64_t now);
@@ -79,7 +92,8 @@ uint32_t lease_seconds_left(uint64_t expires, uint64_t now);
 /*
  * Calls back for each bind and then each registration that ended by `now`,
  * soonest first. The callback must end it: lease_release() or
- * lease_deregister(). Returns when the next one ends, or 0 if none is left.
+ * lease_deregister(). Returns when to call again, no later than the next one
+ * ends (it may be earlier), or 0 if none is left.
  */
 struct lease_events {
 	void (*bind_expired)(struct bind *bind, uint64_t now, void *arg);

@@ -2,11 +2,12 @@
 /*
  * What the gateway lends: public addresses, their ports and their SPIs. Says
  * what is free, takes and gives back; knows nothing of hosts, leases or time
- * but the `now` it is given (seconds, monotonic). Freed ports and SPIs rest for
- * the hold-down before anybody gets them again (RSAP-16, IPS-19).
+ * but the `now` it is given (milliseconds, monotonic). Freed ports and SPIs rest
+ * for the hold-down before anybody gets them again (RSAP-16, IPS-19).
  *
- * No call costs more with more leases: a port is a bit, an SPI a hash entry,
- * and what rests stands in a queue per address, oldest first.
+ * No call costs more with more leases: a port is a bit, an SPI a hash entry, an
+ * address with room is found in a tree, and what rests stands in one queue,
+ * oldest first.
  */
 #pragma once
 
@@ -24,42 +25,56 @@ struct pool_address;		/* one public address */
 struct pool_grant {
 	struct pool_address *address;
 	__be32 addr;
-	struct msg_ports ports;		/* as the answer shows them: run, list or not needed */
+	enum msg_form port_form;	/* MSG_RUN, MSG_LIST or MSG_NOT_NEEDED, as the answer shows them */
 	enum msg_form spi_form;		/* MSG_RUN or MSG_LIST; unused when spi_count is 0 */
-	uint32_t *spis;			/* host order, owned; NULL when spi_count is 0 */
+	uint16_t port_count, port_first;	/* host order; port_first of a run */
 	uint16_t spi_count;
+	uint16_t *port_list;		/* MSG_LIST: port_count ports, host order; else NULL */
+	uint32_t *spis;			/* host order, a run as well; NULL when spi_count is 0 */
+	uint64_t released;		/* pool.c: since when it rests */
+	struct pool_grant *next;	/* pool.c: what rests next */
 };
+
+/* The ports of a grant in the form that messages and the data plane take. */
+void pool_grant_ports(const struct pool_grant *grant, struct msg_ports *out);
 
 /* What is asked for: RSAP-IP, LISTEN and RSIPSEC. */
 struct pool_request {
 	bool ipsec;			/* RSIPSEC: only pools with that method */
-	struct msg_addr local;		/* IPv4 or don't-care */
-	struct msg_ports ports;		/* any form */
+	struct msg_addr local;		/* IPv4 or don't-care; an IPv6 address is refused */
+	const struct msg_ports *ports;	/* any form */
 	const struct msg_spis *spis;	/* NULL: none */
+	uint32_t ports_max, spis_max;	/* what the host's own limits still allow */
 };
 
 /* Built from a configuration; NULL if memory is short. */
 struct pools *pools_new(const struct config *config);
 void pools_free(struct pools *pools);
 
+/* Whether policy admits the request at all: 0, 312 or 313. Changes nothing and
+ * does not depend on what is leased (E-04). */
+uint16_t pool_allowed(const struct pools *pools, const struct pool_request *request);
+
 /*
  * Takes what is asked for. 0 and *out, or the RSIP error to answer with, in
- * the order 312, 313, 308, 310, 311, 309, 402, 403 of row E-02 and nothing
- * taken (E-05). A don't-care address prefers one that `preferred` names (an
+ * the order 312, 313, 308, 310, 311, 309, 402, 403 of row E-02, or 104 if memory
+ * is short, and nothing taken (E-05). A don't-care address prefers one that `preferred` names (an
  * address the host already shares), else the first of the pools where the
  * request fits, so that addresses are shared before new ones are touched.
- * Unspecified ports and SPIs are unpredictable (RSAP-24, IPS-14); several SPIs
+ * Unspecified ports and SPIs are unpredictable (RSAP-24, IPS-14), unless free
+ * ones are scarce: then the longest rested are taken first (RSAP-17). Several
  * are one run, aligned to its size rounded up to a power of two, as long as
  * such a run is free: IPsec stacks can be told a range, not a set.
  */
 uint16_t pool_take(struct pools *pools, const struct pool_request *request, __be32 preferred,
-		   uint64_t now, struct pool_grant *out);
+		   uint64_t now, struct pool_grant **out);
 
-/* Gives all of a grant back; it rests from `now` on. Frees grant->spis. */
+/* Gives all of a grant back; it rests from `now` on. The grant is the pool's
+ * again. Never fails. */
 void pool_release(struct pools *pools, struct pool_grant *grant, uint64_t now);
 
-/* Lets everything whose hold-down ended before `now` be lent again; called by
- * pool_take() and once a second by the timer. Costs what ends, no more. */
+/* Lets everything whose hold-down ended by `now` be lent again; called by
+ * pool_take() and by session_tick(). Costs what ends, no more. */
 void pool_tick(struct pools *pools, uint64_t now);
 
 /* --- for rsipctl pools, metrics and the data plane --------------------------- */
