@@ -16,12 +16,14 @@
 struct config_interface {
 	char name[IF_NAMESIZE];
 	__be32 address;			/* private: Na; public: 0 */
+	unsigned int line, address_line;	/* where they stand in the file */
 };
 
 struct config_pool {
 	char *name;
 	struct addr_range *addresses;
 	size_t address_count;
+	unsigned int line;		/* where `addresses` stands in the file */
 	bool rsa, rsap, rsipsec;	/* methods */
 	struct num_range ports;		/* within 1-65535 */
 	struct num_range spis;		/* within 0x100-0xffffffff */

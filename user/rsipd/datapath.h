@@ -37,6 +37,10 @@ void datapath_detach(struct datapath *dp);
 /* Closes what this process holds; programs and pins stay as they are. */
 void datapath_close(struct datapath *dp);
 
+/* Takes off the programs and removes the pins that a daemon which is no more left
+ * behind; nothing there is no error. 0, or -errno with the reason logged. */
+int datapath_remove_pins(const struct config *config);
+
 /* --- hosts and binds ----------------------------------------------------------- */
 
 /* A host registered through the private interface that has address `gateway`
