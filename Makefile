@@ -77,7 +77,7 @@ $(BUILD)/%.o: %.c | $(SKELETONS)
 
 $(BUILD)/%.bpf.o: bpf/%.bpf.c
 	$(call say,BPF,$<)
-	$(Q)mkdir -p $(@D) && $(CLANG) $(BPF_CFLAGS) -MF $(@:.o=.d) -c -o $@.tmp $< && llvm-strip -g $@.tmp && mv $@.tmp $@
+	$(Q)mkdir -p $(@D) && $(CLANG) $(BPF_CFLAGS) -MT $@ -MF $(@:.o=.d) -c -o $@.tmp $< && llvm-strip -g $@.tmp && mv $@.tmp $@
 
 $(BUILD)/%.skel.h: $(BUILD)/%.bpf.o
 	$(call say,SKEL,$@)
