@@ -1,0 +1,599 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* The RSIP sockets, over libuv. */
+#include "rsipd/server.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <sys/socket.h>
+#include <unistd.h>
+#include <uthash.h>
+
+#include "lib/log.h"
+#include "lib/msg.h"
+
+/* TCP (SEC-08) */
+#define CONNECTIONS_MAX		4096
+#define CONNECTIONS_PER_HOST	4	/* one more ends the one that was silent longest */
+#define BUFFER_FIRST		4096	/* a connection's; grows up to one message */
+#define IDLE_MS			60000	/* of a connection whose host is not registered */
+#define HALF_MESSAGE_MS		10000	/* from a message's first byte to its last */
+#define STALLED_MS		30000	/* answers wait for a host that does not read */
+#define LINGER_MS		2000	/* between our end of a stream and the host's */
+#define UNSENT_PAUSE		65536	/* answers waiting: no more requests are read */
+#define UNSENT_MAX		262144	/* and here the connection ends */
+#define KEEPALIVE_S		60
+#define BACKLOG			128
+
+/* UDP: error answers to unregistered senders (SEC-05) */
+#define BUCKETS			1024	/* by source address */
+#define BUCKET_RATE		50	/* a second */
+#define BUCKET_BURST		200
+#define BUCKET_ALL_RATE		1000	/* to all of them */
+#define BUCKET_ALL_BURST	2000
+#define DATAGRAM_SLOT		65536	/* libuv cuts the buffer into these */
+#define DATAGRAMS		16	/* of one recvmmsg */
+#define SOCKET_BUFFER		(1 << 20)
+
+struct bucket {
+	uint64_t filled;		/* when, ms */
+	uint32_t tokens;		/* in thousandths */
+};
+
+struct connection {
+	uv_tcp_t tcp;
+	struct server *server;
+	struct origin origin;
+	uint8_t *data;			/* what is not yet a whole message */
+	size_t len, capacity;
+	uint64_t active;		/* last byte received */
+	uint64_t message_since;		/* a message is half read since then; 0: none is */
+	uint64_t paused_since;		/* no requests are read since then; 0: they are */
+	uint64_t ending_since;		/* our end is closed; 0: it is not */
+	UT_hash_handle hh;		/* by origin.connection */
+};
+
+struct endpoint {			/* of one private interface */
+	struct server *server;
+	__be32 address;
+	uv_udp_t udp;
+	uv_tcp_t tcp;
+	bool udp_open, tcp_open;
+};
+
+struct server {
+	struct rsipd *rsipd;
+	struct endpoint *endpoints;
+	size_t endpoint_count;
+	struct connection *connections;	/* hash */
+	uint64_t connection_ids;
+	uint32_t bucket_seed;
+	struct bucket buckets[BUCKETS], bucket_all;
+	struct log_limit limit;
+	char datagrams[DATAGRAMS * DATAGRAM_SLOT];
+};
+
+/* --- limits on error answers ---------------------------------------------------- */
+
+static bool bucket_take(struct bucket *bucket, uint32_t rate, uint32_t burst, uint64_t now)
+{
+	/* Tokens are thousandths and times milliseconds: `rate` of them for each. */
+	uint64_t tokens = bucket->tokens + (now - bucket->filled) * rate;
+
+	if (!bucket->filled || tokens > burst * 1000ull)
+		tokens = burst * 1000ull;
+	bucket->filled = now;
+	bucket->tokens = (uint32_t)tokens;
+	if (bucket->tokens < 1000)
+		return false;
+	bucket->tokens -= 1000;
+	return true;
+}
+
+/* An unregistered sender may be a false one: what it makes us send is bounded. */
+static bool may_answer(struct server *server, const struct origin *to, const uint8_t *data, size_t len)
+{
+	uint64_t now = daemon_now();
+	uint32_t hash = (to->source ^ server->bucket_seed) * 2654435761u;
+
+	if (len < 2 || data[1] != RSIP_ERROR_RESPONSE ||
+	    lease_client_by_address(session_leases(server->rsipd->sessions), to->source))
+		return true;
+	return bucket_take(&server->buckets[hash >> 22], BUCKET_RATE, BUCKET_BURST, now) &&
+	       bucket_take(&server->bucket_all, BUCKET_ALL_RATE, BUCKET_ALL_BURST, now);
+}
+
+_Static_assert(BUCKETS == 1 << (32 - 22), "the hash is shifted to the number of buckets");
+
+/* --- UDP -------------------------------------------------------------------------- */
+
+static void on_datagram_buffer(uv_handle_t *handle, size_t wanted, uv_buf_t *buf)
+{
+	const struct endpoint *endpoint = handle->data;
+
+	*buf = uv_buf_init(endpoint->server->datagrams, sizeof(endpoint->server->datagrams));
+}
+
+static void on_datagram(uv_udp_t *udp, ssize_t len, const uv_buf_t *buf, const struct sockaddr *address,
+			unsigned int flags)
+{
+	const struct endpoint *endpoint = udp->data;
+	const struct sockaddr_in *source = (const struct sockaddr_in *)address;
+	struct origin from = { .local = endpoint->address };
+
+	if (len < 0) {
+		if (log_allowed(&endpoint->server->limit, 10, daemon_now()))
+			log_warn("server: receiving over UDP failed: %s", uv_strerror((int)len));
+		return;
+	}
+	/* No address: nothing was there, or libuv gives the buffer back. */
+	if (!source || flags & UV_UDP_PARTIAL)
+		return;
+	from.source = source->sin_addr.s_addr;
+	from.source_port = source->sin_port;
+	session_input(endpoint->server->rsipd->sessions, &from, (const uint8_t *)buf->base, (size_t)len, daemon_now());
+}
+
+/* From the address the request came to (T-31): the socket is bound to it. An answer
+ * that does not fit into the socket's buffer is lost like any datagram; the host asks again. */
+static void send_datagram(struct server *server, const struct origin *to, const uint8_t *data, size_t len)
+{
+	struct sockaddr_in address = { .sin_family = AF_INET, .sin_port = to->source_port };
+	uv_buf_t buf = uv_buf_init((char *)data, (unsigned int)len);
+	int err = UV_EADDRNOTAVAIL;
+
+	address.sin_addr.s_addr = to->source;
+	if (!may_answer(server, to, data, len))
+		return;
+	for (size_t i = 0; i < server->endpoint_count; i++) {
+		struct endpoint *endpoint = &server->endpoints[i];
+
+		if (endpoint->udp_open && endpoint->address == to->local)
+			err = uv_udp_try_send(&endpoint->udp, &buf, 1, (const struct sockaddr *)&address);
+	}
+	if (err < 0 && log_allowed(&server->limit, 10, daemon_now())) {
+		char text[ADDR_TEXT_LEN];
+
+		log_warn("server: a message to %s could not be sent: %s", addr_text(to->source, text), uv_strerror(err));
+	}
+}
+
+/* --- TCP: the life of a connection ---------------------------------------------------- */
+
+static void on_connection_closed(uv_handle_t *handle)
+{
+	struct connection *connection = handle->data;
+
+	free(connection->data);
+	free(connection);
+}
+
+/* Ends a connection; the registration stays (T-32). */
+static void connection_close(struct connection *connection)
+{
+	if (uv_is_closing((uv_handle_t *)&connection->tcp))
+		return;
+	HASH_DEL(connection->server->connections, connection);
+	uv_close((uv_handle_t *)&connection->tcp, on_connection_closed);
+}
+
+static void connection_cut(struct connection *connection, const char *why)
+{
+	char text[ADDR_TEXT_LEN];
+
+	if (log_allowed(&connection->server->limit, 10, daemon_now()))
+		log_info("server: connection of %s ended: %s", addr_text(connection->origin.source, text), why);
+	connection_close(connection);
+}
+
+static void on_shutdown(uv_shutdown_t *request, int status)
+{
+	free(request);
+}
+
+/* After the last answer (T-09): our end is closed, and what still comes is thrown away
+ * until the host's is, since closing at once could take the answer from it. */
+static void connection_end(struct connection *connection)
+{
+	uv_shutdown_t *request = malloc(sizeof(*request));
+
+	connection->ending_since = daemon_now();
+	connection->len = 0;
+	if (!request || uv_shutdown(request, (uv_stream_t *)&connection->tcp, on_shutdown)) {
+		free(request);
+		connection_close(connection);
+	}
+}
+
+/* --- TCP: reading ---------------------------------------------------------------------- */
+
+static void connection_pause(struct connection *connection)
+{
+	uv_read_stop((uv_stream_t *)&connection->tcp);
+	connection->paused_since = daemon_now();
+}
+
+/* Handles the whole messages in the buffer, in order (T-08, T-33). Returns the bytes used. */
+static size_t take_messages(struct connection *connection, uint64_t now)
+{
+	struct sessions *sessions = connection->server->rsipd->sessions;
+	size_t at = 0;
+
+	while (!uv_is_closing((uv_handle_t *)&connection->tcp) && !connection->ending_since) {
+		size_t left = connection->len - at;
+		int frame = msg_frame_len(connection->data + at, left);
+
+		/* -1: the header cannot be right; its answer ends the connection. */
+		if (frame < 0)
+			frame = RSIP_HEADER_LEN;
+		if (frame == 0 || (size_t)frame > left)
+			return at;
+		session_input(sessions, &connection->origin, connection->data + at, (size_t)frame, now);
+		at += (size_t)frame;
+		if (uv_stream_get_write_queue_size((uv_stream_t *)&connection->tcp) > UNSENT_PAUSE) {
+			connection_pause(connection);
+			return at;
+		}
+	}
+	return connection->len;
+}
+
+/* Room for at least one more byte; a message is never longer than RSIP_MESSAGE_MAX. */
+static bool connection_grow(struct connection *connection)
+{
+	size_t capacity = connection->capacity * 2;
+	uint8_t *data;
+
+	if (connection->len < connection->capacity)
+		return true;
+	if (capacity > RSIP_MESSAGE_MAX + 1)
+		capacity = RSIP_MESSAGE_MAX + 1;
+	data = realloc(connection->data, capacity);
+	if (!data)
+		return false;
+	connection->data = data;
+	connection->capacity = capacity;
+	return true;
+}
+
+static void connection_work(struct connection *connection)
+{
+	uint64_t now = daemon_now();
+	size_t used = take_messages(connection, now);
+
+	if (uv_is_closing((uv_handle_t *)&connection->tcp) || connection->ending_since)
+		return;
+	connection->len -= used;
+	memmove(connection->data, connection->data + used, connection->len);
+	if (!connection->len)
+		connection->message_since = 0;
+	else if (used || !connection->message_since)
+		connection->message_since = now;
+	if (!connection_grow(connection))
+		connection_cut(connection, "out of memory");
+}
+
+static void on_stream_buffer(uv_handle_t *handle, size_t wanted, uv_buf_t *buf)
+{
+	struct connection *connection = handle->data;
+
+	*buf = uv_buf_init((char *)connection->data + connection->len,
+			   (unsigned int)(connection->capacity - connection->len));
+}
+
+static void on_stream(uv_stream_t *stream, ssize_t len, const uv_buf_t *buf)
+{
+	struct connection *connection = stream->data;
+
+	if (len < 0) {
+		connection_close(connection);
+		return;
+	}
+	if (len == 0 || connection->ending_since)
+		return;
+	connection->active = daemon_now();
+	connection->len += (size_t)len;
+	connection_work(connection);
+}
+
+/* --- TCP: writing ---------------------------------------------------------------------- */
+
+struct unsent {
+	uv_write_t request;
+	char data[];
+};
+
+static void on_written(uv_write_t *request, int status)
+{
+	struct connection *connection = request->handle->data;
+	uv_stream_t *stream = request->handle;
+
+	free((char *)request - offsetof(struct unsent, request));
+	if (uv_is_closing((uv_handle_t *)stream))
+		return;
+	if (status < 0) {
+		connection_close(connection);
+		return;
+	}
+	if (!connection->paused_since || uv_stream_get_write_queue_size(stream) > UNSENT_PAUSE / 2)
+		return;
+	connection->paused_since = 0;
+	connection_work(connection);
+	if (!uv_is_closing((uv_handle_t *)stream) && !connection->paused_since)
+		uv_read_start(stream, on_stream_buffer, on_stream);
+}
+
+static bool write_later(struct connection *connection, const uint8_t *data, size_t len)
+{
+	struct unsent *unsent = malloc(sizeof(*unsent) + len);
+	uv_buf_t buf;
+
+	if (!unsent)
+		return false;
+	memcpy(unsent->data, data, len);
+	buf = uv_buf_init(unsent->data, (unsigned int)len);
+	if (uv_write(&unsent->request, (uv_stream_t *)&connection->tcp, &buf, 1, on_written)) {
+		free(unsent);
+		return false;
+	}
+	return true;
+}
+
+static void send_stream(struct server *server, const struct origin *to, const uint8_t *data, size_t len, bool end)
+{
+	struct connection *connection;
+	uv_buf_t buf = uv_buf_init((char *)data, (unsigned int)len);
+	int sent;
+
+	HASH_FIND(hh, server->connections, &to->connection, sizeof(to->connection), connection);
+	/* No connection: an asynchronous message is dropped, never a connection made (ASY-07). */
+	if (!connection || connection->ending_since)
+		return;
+	sent = uv_try_write((uv_stream_t *)&connection->tcp, &buf, 1);
+	if (sent == UV_EAGAIN)
+		sent = 0;
+	if (sent < 0) {
+		connection_close(connection);
+		return;
+	}
+	if ((size_t)sent < len && !write_later(connection, data + sent, len - (size_t)sent)) {
+		connection_cut(connection, "out of memory");
+		return;
+	}
+	if (uv_stream_get_write_queue_size((uv_stream_t *)&connection->tcp) > UNSENT_MAX) {
+		connection_cut(connection, "it does not read its answers");
+		return;
+	}
+	if (end)
+		connection_end(connection);
+}
+
+void server_send(const struct origin *to, const uint8_t *data, size_t len, bool end, void *arg)
+{
+	if (to->tcp)
+		send_stream(arg, to, data, len, end);
+	else
+		send_datagram(arg, to, data, len);
+}
+
+/* --- TCP: accepting ------------------------------------------------------------------- */
+
+/* A host's silent connections may be those of its life before a reboot: they make room. */
+static void limit_host(struct server *server, __be32 source)
+{
+	struct connection *connection, *next, *silent = NULL;
+	unsigned int count = 0;
+
+	HASH_ITER(hh, server->connections, connection, next) {
+		if (connection->origin.source != source)
+			continue;
+		count++;
+		if (!silent || connection->active < silent->active)
+			silent = connection;
+	}
+	if (count >= CONNECTIONS_PER_HOST)
+		connection_cut(silent, "the host opened too many");
+}
+
+static bool learn_origin(struct connection *connection, __be32 local)
+{
+	struct sockaddr_in peer = { 0 };
+	int len = sizeof(peer);
+
+	if (uv_tcp_getpeername(&connection->tcp, (struct sockaddr *)&peer, &len) || peer.sin_family != AF_INET)
+		return false;
+	connection->origin = (struct origin){
+		.source = peer.sin_addr.s_addr, .source_port = peer.sin_port, .local = local, .tcp = true,
+		.connection = ++connection->server->connection_ids,
+	};
+	return true;
+}
+
+static void on_connection(uv_stream_t *listener, int status)
+{
+	struct endpoint *endpoint = listener->data;
+	struct server *server = endpoint->server;
+	struct connection *connection;
+
+	if (status < 0) {
+		if (log_allowed(&server->limit, 10, daemon_now()))
+			log_warn("server: a connection could not be accepted: %s", uv_strerror(status));
+		return;
+	}
+	connection = calloc(1, sizeof(*connection));
+	if (!connection)
+		return;
+	connection->server = server;
+	connection->active = daemon_now();
+	connection->capacity = BUFFER_FIRST;
+	connection->data = malloc(connection->capacity);
+	uv_tcp_init(server->rsipd->loop, &connection->tcp);
+	connection->tcp.data = connection;
+	if (!connection->data || uv_accept(listener, (uv_stream_t *)&connection->tcp) ||
+	    !learn_origin(connection, endpoint->address) || HASH_COUNT(server->connections) >= CONNECTIONS_MAX) {
+		uv_close((uv_handle_t *)&connection->tcp, on_connection_closed);
+		return;
+	}
+	limit_host(server, connection->origin.source);
+	HASH_ADD(hh, server->connections, origin.connection, sizeof(connection->origin.connection), connection);
+	uv_tcp_nodelay(&connection->tcp, 1);
+	uv_tcp_keepalive(&connection->tcp, 1, KEEPALIVE_S);
+	uv_read_start((uv_stream_t *)&connection->tcp, on_stream_buffer, on_stream);
+}
+
+static const char *overdue(const struct server *server, const struct connection *connection, uint64_t now)
+{
+	if (connection->ending_since)
+		return now - connection->ending_since > LINGER_MS ? "the host left it open" : NULL;
+	if (connection->paused_since)
+		return now - connection->paused_since > STALLED_MS ? "it does not read its answers" : NULL;
+	if (connection->message_since && now - connection->message_since > HALF_MESSAGE_MS)
+		return "half a message for too long";
+	if (now - connection->active > IDLE_MS &&
+	    !lease_client_by_address(session_leases(server->rsipd->sessions), connection->origin.source))
+		return "idle, and the host is not registered";
+	return NULL;
+}
+
+void server_tick(struct server *server, uint64_t now)
+{
+	struct connection *connection, *next;
+
+	HASH_ITER(hh, server->connections, connection, next) {
+		const char *why = overdue(server, connection, now);
+
+		if (why)
+			connection_cut(connection, why);
+	}
+}
+
+/* --- opening and closing ---------------------------------------------------------------- */
+
+/* Bound to the interface as well as to the address: a packet for that address that comes
+ * in by another interface, a public one above all, does not reach it (SEC-02). */
+static int bound_socket(int type, const struct config_interface *interface, uint16_t port)
+{
+	int fd = socket(AF_INET, type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0), one = 1, size = SOCKET_BUFFER, err;
+	struct sockaddr_in address = { .sin_family = AF_INET, .sin_port = htons(port) };
+
+	address.sin_addr.s_addr = interface->address;
+	if (fd < 0)
+		return -errno;
+	if ((type == SOCK_STREAM && setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one))) ||
+	    (type == SOCK_DGRAM && setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &size, sizeof(size))) ||
+	    setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, interface->name, (socklen_t)strlen(interface->name)) ||
+	    bind(fd, (struct sockaddr *)&address, sizeof(address))) {
+		err = -errno;
+		close(fd);
+		return err;
+	}
+	return fd;
+}
+
+static int open_udp(struct endpoint *endpoint, const struct config_interface *interface, uint16_t port)
+{
+	int fd = bound_socket(SOCK_DGRAM, interface, port), err;
+
+	if (fd < 0)
+		return fd;
+	err = uv_udp_init_ex(endpoint->server->rsipd->loop, &endpoint->udp, AF_UNSPEC | UV_UDP_RECVMMSG);
+	if (!err) {
+		endpoint->udp.data = endpoint;
+		endpoint->udp_open = true;
+		err = uv_udp_open(&endpoint->udp, fd);
+	}
+	if (err) {
+		close(fd);
+		return err;
+	}
+	return uv_udp_recv_start(&endpoint->udp, on_datagram_buffer, on_datagram);
+}
+
+static int open_tcp(struct endpoint *endpoint, const struct config_interface *interface, uint16_t port)
+{
+	int fd = bound_socket(SOCK_STREAM, interface, port), err;
+
+	if (fd < 0)
+		return fd;
+	err = uv_tcp_init(endpoint->server->rsipd->loop, &endpoint->tcp);
+	if (!err) {
+		endpoint->tcp.data = endpoint;
+		endpoint->tcp_open = true;
+		err = uv_tcp_open(&endpoint->tcp, fd);
+	}
+	if (err) {
+		close(fd);
+		return err;
+	}
+	return uv_listen((uv_stream_t *)&endpoint->tcp, BACKLOG, on_connection);
+}
+
+struct server *server_new(struct rsipd *rsipd)
+{
+	struct server *server = calloc(1, sizeof(*server));
+
+	if (!server)
+		return NULL;
+	server->rsipd = rsipd;
+	server->endpoints = calloc(rsipd->config->private_count, sizeof(*server->endpoints));
+	if (!server->endpoints || getrandom(&server->bucket_seed, sizeof(server->bucket_seed), 0) < 0) {
+		server_free(server);
+		return NULL;
+	}
+	return server;
+}
+
+int server_listen(struct server *server)
+{
+	const struct config *config = server->rsipd->config;
+
+	for (size_t i = 0; i < config->private_count; i++) {
+		const struct config_interface *interface = &config->private_interfaces[i];
+		struct endpoint *endpoint = &server->endpoints[server->endpoint_count++];
+		char text[ADDR_TEXT_LEN];
+		const char *what = "UDP";
+		int err;
+
+		endpoint->server = server;
+		endpoint->address = interface->address;
+		/* With UDP off it is still read, to answer 102 (T-07). */
+		err = open_udp(endpoint, interface, config->server.port);
+		if (!err && config->server.tcp) {
+			what = "TCP";
+			err = open_tcp(endpoint, interface, config->server.port);
+		}
+		if (err) {
+			log_error("server: %s %s port %u on %s: %s", what, addr_text(interface->address, text),
+				  config->server.port, interface->name, uv_strerror(err));
+			return err;
+		}
+	}
+	return 0;
+}
+
+void server_close(struct server *server)
+{
+	struct connection *connection, *next;
+
+	if (!server)
+		return;
+	for (size_t i = 0; i < server->endpoint_count; i++) {
+		if (server->endpoints[i].udp_open)
+			uv_close((uv_handle_t *)&server->endpoints[i].udp, NULL);
+		if (server->endpoints[i].tcp_open)
+			uv_close((uv_handle_t *)&server->endpoints[i].tcp, NULL);
+	}
+	HASH_ITER(hh, server->connections, connection, next)
+		connection_close(connection);
+}
+
+void server_free(struct server *server)
+{
+	if (!server)
+		return;
+	free(server->endpoints);
+	free(server);
+}
