@@ -63,11 +63,12 @@ struct client {
 };
 
 /* `clients_max` and `binds_max` bound the memory. NULL if memory is short.
- * leases_free() gives nothing back to the pools: free those after it. */
+ * leases_free() gives all grants back: the pools are freed after it. */
 struct leases *leases_new(struct pools *pools, uint32_t clients_max, uint32_t binds_max);
 void leases_free(struct leases *leases);
 
 struct client *lease_client_by_address(const struct leases *leases, __be32 source);
+struct client *lease_client_by_id(const struct leases *leases, uint32_t client_id);
 
 /* Registers a host under a new, unpredictable Client ID (REG-03, REG-23).
  * NULL when clients_max is reached. `seconds`: its own lease R. */

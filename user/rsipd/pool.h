@@ -57,14 +57,15 @@ uint16_t pool_allowed(const struct pools *pools, const struct pool_request *requ
 
 /*
  * Takes what is asked for. 0 and *out, or the RSIP error to answer with, in
- * the order 312, 313, 308, 310, 311, 309, 402, 403 of row E-02, or 104 if memory
- * is short, and nothing taken (E-05). A don't-care address prefers one that `preferred` names (an
- * address the host already shares), else the first of the pools where the
- * request fits, so that addresses are shared before new ones are touched.
+ * the order 312, 313, 308, 310, 311, 309, 402, 403 of row E-02, or 104 if
+ * memory is short, and nothing taken (E-05). A don't-care address prefers the
+ * one that `preferred` names (an address the host already shares; 0: none),
+ * else the first of the pools where the request fits, so that addresses are
+ * shared before new ones are touched.
  * Unspecified ports and SPIs are unpredictable (RSAP-24, IPS-14), unless free
  * ones are scarce: then the longest rested are taken first (RSAP-17). Several
- * are one run, aligned to its size rounded up to a power of two, as long as
- * such a run is free: IPsec stacks can be told a range, not a set.
+ * are one run, aligned to its size rounded up to a power of two, as long as a
+ * search of bounded length finds one: IPsec stacks can be told a range, not a set.
  */
 uint16_t pool_take(struct pools *pools, const struct pool_request *request, __be32 preferred,
 		   uint64_t now, struct pool_grant **out);

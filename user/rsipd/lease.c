@@ -1,0 +1,282 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * See lease.h. Three tables find a host by address and by Client ID and a bind
+ * by both its IDs; two wheels hold the ends of binds and of registrations. A
+ * registration never ends before its last bind, so that the wheel of binds is
+ * emptied first.
+ */
+#include "rsipd/lease.h"
+
+#include <stdlib.h>
+
+#define container_of(ptr, type, member) ((type *)((char *)(ptr) - offsetof(type, member)))
+
+struct leases {
+	struct pools *pools;
+	struct table clients_by_address, clients_by_id, binds_by_id;
+	struct wheel client_timers, bind_timers;
+	struct client *clients;
+	uint32_t client_count, clients_max;
+	uint32_t bind_count, binds_max;
+};
+
+static uint64_t bind_key(const struct client *client, uint32_t bind_id)
+{
+	return (uint64_t)client->client_id << 32 | bind_id;
+}
+
+static uint64_t end_after(uint32_t seconds, uint64_t now)
+{
+	return now + seconds * 1000ULL;
+}
+
+struct leases *leases_new(struct pools *pools, uint32_t clients_max, uint32_t binds_max)
+{
+	struct leases *leases = calloc(1, sizeof(*leases));
+
+	if (!leases)
+		return NULL;
+	leases->pools = pools;
+	leases->clients_max = clients_max;
+	leases->binds_max = binds_max;
+	if (table_init(&leases->clients_by_address, clients_max) ||
+	    table_init(&leases->clients_by_id, clients_max) ||
+	    table_init(&leases->binds_by_id, binds_max)) {
+		leases_free(leases);
+		return NULL;
+	}
+	return leases;
+}
+
+void leases_free(struct leases *leases)
+{
+	if (!leases)
+		return;
+	while (leases->clients)
+		lease_deregister(leases, leases->clients, 0);
+	table_destroy(&leases->clients_by_address);
+	table_destroy(&leases->clients_by_id);
+	table_destroy(&leases->binds_by_id);
+	free(leases);
+}
+
+/* --- registrations ---------------------------------------------------------------- */
+
+struct client *lease_client_by_address(const struct leases *leases, __be32 source)
+{
+	struct table_node *node = table_find(&leases->clients_by_address, source);
+
+	return node ? container_of(node, struct client, by_address) : NULL;
+}
+
+struct client *lease_client_by_id(const struct leases *leases, uint32_t client_id)
+{
+	struct table_node *node = table_find(&leases->clients_by_id, client_id);
+
+	return node ? container_of(node, struct client, by_id) : NULL;
+}
+
+static uint32_t new_client_id(const struct leases *leases)
+{
+	uint32_t id;
+
+	do
+		id = arc4random();
+	while (id == 0 || lease_client_by_id(leases, id));
+	return id;
+}
+
+struct client *lease_register(struct leases *leases, const struct origin *origin,
+			      const struct config_client *rule, uint32_t seconds, uint64_t now)
+{
+	struct client *client;
+
+	if (leases->client_count >= leases->clients_max)
+		return NULL;
+	client = calloc(1, sizeof(*client));
+	if (!client)
+		return NULL;
+	client->client_id = new_client_id(leases);
+	client->origin = *origin;
+	client->rule = rule;
+	client->local_policy = rule->local_policy;
+	client->remote_policy = rule->remote_policy;
+	client->registered = now;
+	client->expires = end_after(seconds, now);
+
+	client->next = leases->clients;
+	if (client->next)
+		client->next->prev = client;
+	leases->clients = client;
+	leases->client_count++;
+	table_add(&leases->clients_by_address, &client->by_address, origin->source);
+	table_add(&leases->clients_by_id, &client->by_id, client->client_id);
+	wheel_set(&leases->client_timers, &client->timer, client->expires);
+	return client;
+}
+
+void lease_deregister(struct leases *leases, struct client *client, uint64_t now)
+{
+	while (client->binds)
+		lease_release(leases, client->binds, now);
+	if (client->prev)
+		client->prev->next = client->next;
+	else
+		leases->clients = client->next;
+	if (client->next)
+		client->next->prev = client->prev;
+	leases->client_count--;
+	table_remove(&leases->clients_by_address, &client->by_address);
+	table_remove(&leases->clients_by_id, &client->by_id);
+	wheel_remove(&leases->client_timers, &client->timer);
+	free(client);
+}
+
+/* --- binds -------------------------------------------------------------------------- */
+
+struct bind *lease_bind_by_id(const struct leases *leases, const struct client *client, uint32_t bind_id)
+{
+	struct table_node *node = table_find(&leases->binds_by_id, bind_key(client, bind_id));
+
+	return node ? container_of(node, struct bind, by_id) : NULL;
+}
+
+/* Counts up, so that a Bind ID is not used again soon. */
+static uint32_t new_bind_id(const struct leases *leases, struct client *client)
+{
+	do
+		client->bind_ids++;
+	while (client->bind_ids == 0 || lease_bind_by_id(leases, client, client->bind_ids));
+	return client->bind_ids;
+}
+
+/* R = max(R, Bi) (LSE-03) */
+static void live_as_long(struct leases *leases, const struct bind *bind)
+{
+	struct client *client = bind->client;
+
+	if (client->expires >= bind->expires)
+		return;
+	client->expires = bind->expires;
+	wheel_set(&leases->client_timers, &client->timer, client->expires);
+}
+
+struct bind *lease_grant(struct leases *leases, struct client *client, enum lease_kind kind,
+			 struct pool_grant *grant, uint32_t seconds, uint64_t now)
+{
+	struct bind *bind;
+
+	if (leases->bind_count >= leases->binds_max)
+		return NULL;
+	bind = calloc(1, sizeof(*bind));
+	if (!bind)
+		return NULL;
+	bind->bind_id = new_bind_id(leases, client);
+	bind->kind = kind;
+	bind->client = client;
+	bind->grant = grant;
+	bind->granted = now;
+	bind->expires = end_after(seconds, now);
+
+	bind->next = client->binds;
+	if (bind->next)
+		bind->next->prev = bind;
+	client->binds = bind;
+	client->bind_count++;
+	client->port_count += grant->port_count;
+	client->spi_count += grant->spi_count;
+	leases->bind_count++;
+	table_add(&leases->binds_by_id, &bind->by_id, bind_key(client, bind->bind_id));
+	wheel_set(&leases->bind_timers, &bind->timer, bind->expires);
+	live_as_long(leases, bind);
+	return bind;
+}
+
+void lease_extend(struct leases *leases, struct bind *bind, uint32_t seconds, uint64_t now)
+{
+	uint64_t expires = end_after(seconds, now);
+
+	if (expires <= bind->expires)
+		return;
+	bind->expires = expires;
+	wheel_set(&leases->bind_timers, &bind->timer, expires);
+	live_as_long(leases, bind);
+}
+
+void lease_release(struct leases *leases, struct bind *bind, uint64_t now)
+{
+	struct client *client = bind->client;
+
+	if (bind->prev)
+		bind->prev->next = bind->next;
+	else
+		client->binds = bind->next;
+	if (bind->next)
+		bind->next->prev = bind->prev;
+	client->bind_count--;
+	client->port_count -= bind->grant->port_count;
+	client->spi_count -= bind->grant->spi_count;
+	leases->bind_count--;
+	table_remove(&leases->binds_by_id, &bind->by_id);
+	wheel_remove(&leases->bind_timers, &bind->timer);
+	pool_release(leases->pools, bind->grant, now);
+	free(bind);
+}
+
+/* --- time ----------------------------------------------------------------------------- */
+
+uint32_t lease_seconds_left(uint64_t expires, uint64_t now)
+{
+	return expires >= now + 2000 ? (expires - now) / 1000 : 1;
+}
+
+uint64_t lease_expire(struct leases *leases, uint64_t now, const struct lease_events *events)
+{
+	struct wheel_node *timer;
+	uint64_t next_bind, next_client;
+
+	while ((timer = wheel_pop(&leases->bind_timers, now)))
+		events->bind_expired(container_of(timer, struct bind, timer), now, events->arg);
+	while ((timer = wheel_pop(&leases->client_timers, now)))
+		events->client_expired(container_of(timer, struct client, timer), now, events->arg);
+
+	next_bind = wheel_next(&leases->bind_timers);
+	next_client = wheel_next(&leases->client_timers);
+	if (!next_bind || !next_client)
+		return next_bind ? next_bind : next_client;
+	return next_bind < next_client ? next_bind : next_client;
+}
+
+/* --- walks ------------------------------------------------------------------------------ */
+
+void lease_each_client(struct leases *leases, bool (*visit)(struct client *client, void *arg), void *arg)
+{
+	struct client *client, *next;
+
+	for (client = leases->clients; client; client = next) {
+		next = client->next;
+		if (!visit(client, arg))
+			return;
+	}
+}
+
+void lease_each_bind(struct leases *leases, struct client *client, bool (*visit)(struct bind *bind, void *arg), void *arg)
+{
+	struct bind *bind, *next;
+
+	for (bind = client->binds; bind; bind = next) {
+		next = bind->next;
+		if (!visit(bind, arg))
+			return;
+	}
+}
+
+uint32_t lease_client_count(const struct leases *leases)
+{
+	return leases->client_count;
+}
+
+uint32_t lease_bind_count(const struct leases *leases)
+{
+	return leases->bind_count;
+}
