@@ -67,8 +67,8 @@ done | check "links to files that do not exist"
 
 # Every outcome of a packet is explained, and none that does not exist.
 # shellcheck disable=SC2016 # backquotes of Markdown
-diff <(sed -n 's/^\tX(\([A-Z_]*\),.*/\1/p' include/rsip/datapath.h | sort) \
-	<(sed -n 's/^| `\([A-Z_]*\)` |.*/\1/p' docs/operations.md | sort) |
+diff <(sed -n 's/^\tX(\([A-Z_]*\),.*/\L\1/p' include/rsip/datapath.h | sort) \
+	<(sed -n 's/^| `\(\(in\|out\)_[a-z_]*\|error\)` |.*/\1/p' docs/operations.md | sort) |
 	sed -n 's/^< \(.*\)/\1 is not in docs\/operations.md/p; s/^> \(.*\)/\1 is not in include\/rsip\/datapath.h/p' |
 	check "outcomes"
 
