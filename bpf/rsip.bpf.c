@@ -1,18 +1,92 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* The two XDP programs. Each reads as the story of a packet; the steps are in the headers. */
+/*
+ * The XDP programs of the gateway, one for each side. Each is the story of a
+ * packet as a list of steps, which live in the headers. A step returns
+ * RSIP_GO_ON or the outcome that ends the packet.
+ */
+#include "demux.h"
+#include "encap.h"
+#include "forward.h"
+#include "learn.h"
 #include "maps.h"
+#include "packet.h"
+#include "policy.h"
 #include "stats.h"
+
+/* Kinds that go on stand in the order of the outcomes. */
+_Static_assert(RSIP_IN_PORT - RSIP_IN_ESP == PACKET_PORT, "kinds and outcomes differ");
+_Static_assert(RSIP_OUT_PORT - RSIP_OUT_ESP == PACKET_PORT, "kinds and outcomes differ");
+
+/* From a peer, perhaps for a host: into the host's tunnel. */
+static __always_inline enum rsip_outcome inbound(struct xdp_md *ctx, struct packet *p)
+{
+	struct lease lease = {};
+	struct way way = {};
+	enum rsip_outcome why;
+	__u32 len;
+
+	if (!demux(p, &lease))
+		return unmatched_inbound(p);
+	len = p->ip.len + outer_len(lease.bind);
+	why = policy_inbound(p, &lease);
+	if (!why)
+		why = way_by_slot(lease.bind->nexthop, &way) ? RSIP_GO_ON : RSIP_IN_UNREACHABLE;
+	if (!why)
+		why = way_check(&way, len, RSIP_IN_UNREACHABLE, RSIP_IN_TOO_BIG);
+	if (!why)
+		why = encapsulate(ctx, p, lease.bind, &way);
+	if (!why && !lease_lasts(&lease))
+		why = RSIP_IN_UNREACHABLE;
+	if (why)
+		return why;
+	if (way.hop.state != RSIP_NEXTHOP_VALID)
+		return hand(ctx, &way, len, RSIP_IN_RESOLVE);
+	return redirect(&way, RSIP_IN_ESP + p->kind);
+}
+
+/* From a host through its tunnel, perhaps to a peer: checked, and out of the tunnel. */
+static __always_inline enum rsip_outcome outbound(struct xdp_md *ctx, struct packet *p)
+{
+	struct lease lease = {};
+	struct way way = {};
+	bool new_cookie = false;
+	enum rsip_outcome why;
+
+	why = admit(p, &lease, &new_cookie);
+	if (!why)
+		why = policy_outbound(p, lease.bind);
+	if (why)
+		return refuse(p, why);
+	why = way_by_peer(p->ip.dst, &way) ? RSIP_GO_ON : RSIP_OUT_UNREACHABLE;
+	if (!why)
+		why = way_check(&way, p->ip.len, RSIP_OUT_UNREACHABLE, RSIP_OUT_TOO_BIG);
+	if (!why && new_cookie)
+		why = learn(p, &lease.target);
+	if (!why)
+		why = decapsulate(ctx, p, &way);
+	if (why)
+		return why;
+	if (way.hop.state != RSIP_NEXTHOP_VALID)
+		return hand(ctx, &way, p->ip.len, RSIP_OUT_RESOLVE);
+	return redirect(&way, p->kind == PACKET_KEEPALIVE ? RSIP_OUT_NATT : RSIP_OUT_ESP + p->kind);
+}
 
 SEC("xdp")
 int rsip_public(struct xdp_md *ctx)
 {
-	return finish(RSIP_IN_PASS, ctx->data_end - ctx->data);
+	struct packet p = {};
+
+	parse_plain((void *)(long)ctx->data, (void *)(long)ctx->data_end, &p);
+	return finish(inbound(ctx, &p), p.frame_len);
 }
 
 SEC("xdp")
 int rsip_private(struct xdp_md *ctx)
 {
-	return finish(RSIP_OUT_PASS, ctx->data_end - ctx->data);
+	struct packet p = {};
+
+	parse_tunnelled((void *)(long)ctx->data, (void *)(long)ctx->data_end, &p);
+	return finish(outbound(ctx, &p), p.frame_len);
 }
 
 char LICENSE[] SEC("license") = "GPL";

@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* From the field that names a host to its bind. Both sides look here; nothing is decided. */
+#pragma once
+
+#include "maps.h"
+#include "packet.h"
+
+struct lease {			/* what a lookup found */
+	const struct rsip_bind *bind;
+	struct rsip_target target;
+	__be32 peer;		/* the one other end of a cookie; 0: found by another field */
+};
+
+/* The bind of a target. False when it has ended. */
+static __always_inline bool lease_get(const struct rsip_target *target, struct lease *lease)
+{
+	/* one load: a cookie's target is replaced in place */
+	*(__u64 *)&lease->target = *(const volatile __u64 *)target;
+	lease->bind = bpf_map_lookup_elem(&rsip_binds, &lease->target.bind);
+	return lease->bind && lease->target.generation &&
+	       lease->bind->generation == lease->target.generation;
+}
+
+/* Still the same bind? To be asked after the last look at it: the slot may be filled anew at any moment. */
+static __always_inline bool lease_lasts(const struct lease *lease)
+{
+	barrier();
+	return *(const volatile __u32 *)&lease->bind->generation == lease->target.generation;
+}
+
+static __always_inline bool lease_by_spi(__be32 addr, __be32 spi, __u8 proto, struct lease *lease)
+{
+	struct rsip_spi_key key = { .addr = addr, .spi = spi, .proto = proto };
+	const struct rsip_target *target = bpf_map_lookup_elem(&rsip_spis, &key);
+
+	return target && lease_get(target, lease);
+}
+
+static __always_inline bool lease_by_port(__be32 addr, __be16 port, struct lease *lease)
+{
+	struct rsip_port_key key = { .addr = addr, .port = port };
+	const struct rsip_target *target = bpf_map_lookup_elem(&rsip_ports, &key);
+
+	return target && lease_get(target, lease);
+}
+
+static __always_inline void cookie_key(__u64 cookie, __be32 addr, __be16 port, struct rsip_cookie_key *key)
+{
+	*(__u64 *)key->cookie = cookie;
+	key->addr = addr;
+	key->port = port;
+	key->pad = 0;
+}
+
+/* For the idle sweep. Written only when it changes, so that the line stays shared. */
+static __always_inline void cookie_touch(struct rsip_cookie *cookie)
+{
+	if (!cookie->used)
+		cookie->used = 1;
+}
+
+/* Public side: whose packet is it? False: nobody's. */
+static __always_inline bool demux(struct packet *p, struct lease *lease)
+{
+	if (p->kind == PACKET_ESP || p->kind == PACKET_AH || p->kind == PACKET_NATT) {
+		__u8 proto = p->kind == PACKET_AH ? RSIP_PROTO_AH : RSIP_PROTO_ESP;
+
+		if (lease_by_spi(p->ip.dst, p->spi, proto, lease))
+			return true;
+		if (p->kind != PACKET_NATT)
+			return false;
+	} else if (p->kind == PACKET_IKE) {
+		struct rsip_cookie_key key;
+		struct rsip_cookie *cookie;
+
+		cookie_key(p->cookie, p->ip.dst, p->dport, &key);
+		cookie = bpf_map_lookup_elem(&rsip_cookies, &key);
+		if (cookie && lease_get(&cookie->target, lease)) {
+			lease->peer = cookie->peer;
+			if (cookie->peer == p->ip.src)
+				cookie_touch(cookie);
+			return true;
+		}
+	} else if (p->kind > PACKET_NATT_SHORT) {
+		return false;
+	}
+	/* UDP and TCP, and what is left of ports 500 and 4500: they can be leased too */
+	if (!lease_by_port(p->ip.dst, p->dport, lease))
+		return false;
+	p->kind = PACKET_PORT;
+	return true;
+}
+
+enum cookie_state {
+	COOKIE_NONE,		/* no live one */
+	COOKIE_OWN,		/* the sender's, towards this peer */
+	COOKIE_TAKEN,		/* another host's or towards another peer */
+};
+
+/* Private side: what is the packet's cookie to its sender? COOKIE_OWN fills `lease`. */
+static __always_inline enum cookie_state cookie_find(const struct packet *p, struct lease *lease)
+{
+	struct rsip_cookie_key key;
+	struct rsip_cookie *cookie;
+
+	cookie_key(p->cookie, p->ip.src, p->sport, &key);
+	cookie = bpf_map_lookup_elem(&rsip_cookies, &key);
+	if (!cookie || !lease_get(&cookie->target, lease))
+		return COOKIE_NONE;
+	if (lease->bind->client != p->outer.src || cookie->peer != p->ip.dst)
+		return COOKIE_TAKEN;
+	cookie_touch(cookie);
+	return COOKIE_OWN;
+}

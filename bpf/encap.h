@@ -1,0 +1,120 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Headers on and off. Neither decides: the packet fits and may go.
+ *
+ *   inbound     | Ethernet [VLAN] |                    | IPv4 ...	as it came from Y
+ *               | Ethernet [VLAN] | IPv4 Na-Xa [GRE]   | IPv4 ...	TTL - 1
+ *   outbound    | Ethernet [VLAN] | IPv4 Xa-Na [GRE+]  | IPv4 ...	as it came from X
+ *               | Ethernet [VLAN] |                    | IPv4 ...	TTL - 1, ECN
+ */
+#pragma once
+
+#include "csum.h"
+#include "forward.h"
+#include "maps.h"
+#include "packet.h"
+
+#define OUTER_TTL	64
+
+static __always_inline __u32 outer_len(const struct rsip_bind *bind)
+{
+	return bind->tunnel == RSIP_PROTO_GRE ? IPV4_LEN + GRE_LEN : IPV4_LEN;
+}
+
+/* What Ethernet (or a rogue sender) put behind the IPv4 packet does not go on. */
+static __always_inline bool trim(struct xdp_md *ctx, const struct packet *p)
+{
+	int extra = p->frame_len - p->ip_at - p->ip.len;
+
+	return !extra || !bpf_xdp_adjust_tail(ctx, -extra);
+}
+
+static __always_inline void decrease_ttl(struct iphdr *ip)
+{
+	__u32 sum = ip->check + (__u32)bpf_htons(0x0100);
+
+	ip->check = sum + (sum >= 0xffff);
+	ip->ttl--;
+}
+
+/*
+ * DSCP and ECN are copied (TUN-10, RFC 6040 4.1), and so is DF: path MTU
+ * discovery by Y must see the tunnel too, and what may be fragmented inside may
+ * as well be outside. The ID matters without DF only; the inner one then
+ * serves.
+ */
+static __always_inline void outer_write(struct iphdr *outer, const struct iphdr *inner,
+					const struct rsip_bind *bind, __u32 len)
+{
+	__be16 df = inner->frag_off & bpf_htons(IPV4_DF);
+
+	*(__u8 *)outer = 0x45;
+	outer->tos = inner->tos;
+	outer->tot_len = bpf_htons(len);
+	outer->id = df ? 0 : inner->id;
+	outer->frag_off = df;
+	outer->ttl = OUTER_TTL;
+	outer->protocol = bind->tunnel;
+	outer->saddr = bind->gateway;
+	outer->daddr = bind->client;
+	outer->check = csum_header(outer);
+}
+
+static __always_inline enum rsip_outcome encapsulate(struct xdp_md *ctx, struct packet *p,
+						     const struct rsip_bind *bind, const struct way *way)
+{
+	__u32 push = outer_len(bind);
+	void *data, *end;
+	struct iphdr *outer, *inner;
+
+	if (!trim(ctx, p) || bpf_xdp_adjust_head(ctx, (int)(p->ip_at - way->ip_at - push)))
+		return RSIP_ERROR;
+	data = (void *)(long)ctx->data;
+	end = (void *)(long)ctx->data_end;
+	outer = data + way->ip_at;
+	inner = (void *)outer + push;
+	if ((void *)(inner + 1) > end)
+		return RSIP_ERROR;
+	decrease_ttl(inner);
+	outer_write(outer, inner, bind, p->ip.len + push);
+	if (push > IPV4_LEN) {
+		__be16 *gre = (void *)(outer + 1);
+
+		gre[0] = 0;
+		gre[1] = bpf_htons(ETH_P_IP);
+	}
+	return ethernet_write(data, end, way);
+}
+
+/* RFC 6040 4.2: what the outer header tells of congestion goes into the inner one. DSCP stays. */
+static __always_inline void inner_ecn(struct iphdr *ip, __u8 outer_tos)
+{
+	__u8 outer = outer_tos & ECN_MASK, inner = ip->tos & ECN_MASK;
+	const __be16 *word = (const __be16 *)ip;
+	__be16 old = *word;
+
+	if (outer == ECN_CE && inner != ECN_CE)
+		ip->tos |= ECN_CE;
+	else if (outer == ECN_ECT1 && inner == ECN_ECT0)
+		ip->tos ^= ECN_MASK;
+	else
+		return;
+	ip->check = csum_update(ip->check, old, *word);
+}
+
+static __always_inline enum rsip_outcome decapsulate(struct xdp_md *ctx, struct packet *p, const struct way *way)
+{
+	void *data, *end;
+	struct iphdr *ip;
+
+	if (!trim(ctx, p) || bpf_xdp_adjust_head(ctx, (int)(p->ip_at - way->ip_at)))
+		return RSIP_ERROR;
+	data = (void *)(long)ctx->data;
+	end = (void *)(long)ctx->data_end;
+	ip = data + way->ip_at;
+	if ((void *)(ip + 1) > end)
+		return RSIP_ERROR;
+	decrease_ttl(ip);
+	inner_ecn(ip, p->outer.tos);
+	return ethernet_write(data, end, way);
+}

@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * The way out: which next hop, its Ethernet header, the redirect. A packet
+ * whose next hop is not known yet goes to the daemon, finished from its IPv4
+ * header on.
+ */
+#pragma once
+
+#include "maps.h"
+#include "packet.h"
+
+#define NO_SLOT		(~0U)
+
+struct way {
+	__u32 slot;		/* in rsip_nexthops; NO_SLOT: not in the cache */
+	__u32 ip_at;		/* where IPv4 starts in the frame that leaves */
+	struct rsip_nexthop hop;
+};
+
+static __always_inline bool way_by_slot(__u32 slot, struct way *way)
+{
+	const struct rsip_nexthop *hop = bpf_map_lookup_elem(&rsip_nexthops, &slot);
+
+	if (!hop)
+		return false;
+	way->slot = slot;
+	way->hop = *hop;
+	way->ip_at = way->hop.vlan ? ETHERNET_LEN + VLAN_LEN : ETHERNET_LEN;
+	return true;
+}
+
+/* Multicast (MC-02), broadcast, loopback and "this network" are nobody's peer. */
+static __always_inline bool is_peer(__be32 addr)
+{
+	__u32 first = bpf_ntohl(addr) >> 24;
+
+	return first && first != 127 && first < 224;
+}
+
+/* True with NO_SLOT for a peer that is not in the cache: the daemon finds out. */
+static __always_inline bool way_by_peer(__be32 peer, struct way *way)
+{
+	__u32 key = rsip_route_set(peer) * RSIP_ROUTE_WAYS;
+
+	if (!is_peer(peer))
+		return false;
+#pragma unroll
+	for (int i = 0; i < RSIP_ROUTE_WAYS; i++, key++) {
+		const volatile __u64 *entry = bpf_map_lookup_elem(&rsip_routes, &key);
+		struct rsip_route route;
+
+		if (!entry)
+			return false;
+		*(__u64 *)&route = *entry;
+		if (route.addr == peer)
+			return way_by_slot(route.nexthop, way);
+	}
+	*way = (struct way){ .slot = NO_SLOT, .ip_at = ETHERNET_LEN };
+	return true;
+}
+
+/* May `len` bytes from IPv4 on go there? An unresolved next hop has no MTU yet: the daemon's socket checks. */
+static __always_inline enum rsip_outcome way_check(const struct way *way, __u32 len,
+						   enum rsip_outcome unreachable, enum rsip_outcome too_big)
+{
+	if (way->hop.state == RSIP_NEXTHOP_REJECT)
+		return unreachable;
+	if (way->hop.state == RSIP_NEXTHOP_VALID && len > way->hop.mtu)
+		return too_big;
+	return RSIP_GO_ON;
+}
+
+static __always_inline enum rsip_outcome ethernet_write(void *data, void *end, const struct way *way)
+{
+	struct ethhdr *ethernet = data;
+	__be16 *vlan = data + sizeof(*ethernet);
+
+	if ((void *)(vlan + 2) > end)
+		return RSIP_ERROR;
+	__builtin_memcpy(ethernet->h_dest, way->hop.dst, ETH_ALEN);
+	__builtin_memcpy(ethernet->h_source, way->hop.src, ETH_ALEN);
+	if (!way->hop.vlan) {
+		ethernet->h_proto = bpf_htons(ETH_P_IP);
+		return RSIP_GO_ON;
+	}
+	ethernet->h_proto = bpf_htons(ETH_P_8021Q);
+	vlan[0] = way->hop.vlan;
+	vlan[1] = bpf_htons(ETH_P_IP);
+	return RSIP_GO_ON;
+}
+
+/* The packet, `len` bytes from its IPv4 header on, to the daemon; `resolve` is the outcome. */
+static __always_inline enum rsip_outcome hand(struct xdp_md *ctx, const struct way *way, __u32 len,
+					      enum rsip_outcome resolve)
+{
+	struct rsip_event_resolve *event;
+
+	if (!len || len > RSIP_EVENT_PACKET_MAX)
+		return RSIP_ERROR;
+	event = bpf_ringbuf_reserve(&rsip_events, sizeof(*event), 0);
+	if (!event)
+		return RSIP_ERROR;
+	event->kind = RSIP_EVENT_RESOLVE;
+	event->nexthop = way->slot;
+	event->inbound = resolve == RSIP_IN_RESOLVE;
+	event->len = len;
+	if (bpf_xdp_load_bytes(ctx, way->ip_at, event->packet, len)) {
+		bpf_ringbuf_discard(event, 0);
+		return RSIP_ERROR;
+	}
+	event->dst = ((const struct iphdr *)event->packet)->daddr;
+	bpf_ringbuf_submit(event, 0);
+	return resolve;
+}
+
+/* `sent` is the outcome if it leaves at once. */
+static __always_inline enum rsip_outcome redirect(const struct way *way, enum rsip_outcome sent)
+{
+	if (bpf_redirect_map(&rsip_devices, way->hop.ifindex, 0) != XDP_REDIRECT)
+		return RSIP_ERROR;
+	return sent;
+}

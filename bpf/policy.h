@@ -1,0 +1,189 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * What is allowed. Public side: the peer that a lease is tied to. Private
+ * side: may this host send this packet? Also the names of refusals: the maps
+ * that only tell one reason from another are looked at here, after the fact.
+ */
+#pragma once
+
+#include "demux.h"
+#include "maps.h"
+#include "packet.h"
+
+/* --- public side ---------------------------------------------------------------- */
+
+/* The peer of the cookie and the flow policy: ports are compared where they can be seen (APD-01). */
+static __always_inline enum rsip_outcome policy_inbound(const struct packet *p, const struct lease *lease)
+{
+	const struct rsip_bind *bind = lease->bind;
+
+	if (lease->peer && lease->peer != p->ip.src)
+		return RSIP_IN_REMOTE;
+	if (bind->remote && bind->remote != p->ip.src)
+		return RSIP_IN_REMOTE;
+	if (p->kind == PACKET_PORT && bind->remote_port && bind->remote_port != p->sport)
+		return RSIP_IN_REMOTE;
+	return p->ip.ttl > 1 ? RSIP_GO_ON : RSIP_IN_TTL;
+}
+
+/* A packet that is no host's: dropped if it is for an address that only RSIP owns. */
+static __always_inline enum rsip_outcome unmatched_inbound(const struct packet *p)
+{
+	const struct rsip_address *address;
+
+	if (p->kind == PACKET_FOREIGN)
+		return RSIP_IN_PASS;
+	address = bpf_map_lookup_elem(&rsip_addresses, &p->ip.dst);
+	if (!address || !(address->flags & RSIP_ADDRESS_POOL) || address->flags & RSIP_ADDRESS_SHARED)
+		return RSIP_IN_PASS;
+	switch (p->kind) {
+	case PACKET_ESP:
+	case PACKET_AH:
+	case PACKET_NATT:
+		return RSIP_IN_NO_SPI;
+	case PACKET_IKE:
+	case PACKET_IKE_SHORT:
+		return RSIP_IN_NO_COOKIE;
+	case PACKET_PORT:
+		return RSIP_IN_NO_PORT;
+	case PACKET_KEEPALIVE:
+		return RSIP_IN_KEEPALIVE;
+	case PACKET_ICMP:
+		return RSIP_IN_ICMP;
+	case PACKET_FRAGMENT:
+		return RSIP_IN_FRAGMENT;
+	case PACKET_TUNNEL:
+	case PACKET_PROTOCOL:
+		return RSIP_IN_PROTOCOL;
+	default:
+		return RSIP_IN_MALFORMED;
+	}
+}
+
+/* --- private side --------------------------------------------------------------- */
+
+/*
+ * ESP, AH and new cookies: the sender's RSIPSEC bind on this address, by the
+ * remote address if need be. `none` is the reason when there is none.
+ */
+static __always_inline enum rsip_outcome admit_ipsec(const struct packet *p, struct lease *lease,
+						     enum rsip_outcome none)
+{
+	struct rsip_grant_key key = { .client = p->outer.src, .addr = p->ip.src };
+	const struct rsip_grant *grant = bpf_map_lookup_elem(&rsip_grants, &key);
+
+	if (!grant)
+		return none;
+	if (lease_get(&grant->ipsec, lease) &&
+	    (!lease->bind->remote || lease->bind->remote == p->ip.dst))
+		return RSIP_GO_ON;
+	if (!(grant->flags & RSIP_GRANT_BY_REMOTE))
+		return lease_get(&grant->ipsec, lease) ? RSIP_OUT_REMOTE_ADDRESS : none;
+	key.remote = p->ip.dst;
+	grant = bpf_map_lookup_elem(&rsip_grants, &key);
+	return grant && lease_get(&grant->ipsec, lease) ? RSIP_GO_ON : RSIP_OUT_REMOTE_ADDRESS;
+}
+
+/* Is it a kind that a lease could cover at all? */
+static __always_inline enum rsip_outcome admit_kind(const struct packet *p)
+{
+	switch (p->kind) {
+	case PACKET_ICMP:
+		return RSIP_OUT_ICMP;
+	case PACKET_FRAGMENT:
+		return RSIP_OUT_FRAGMENT;
+	case PACKET_TUNNEL:
+		return RSIP_OUT_NESTED;
+	case PACKET_PROTOCOL:
+		return RSIP_OUT_PROTOCOL;
+	case PACKET_MALFORMED:
+		return RSIP_OUT_MALFORMED;
+	case PACKET_FOREIGN:
+		return RSIP_OUT_PASS;
+	default:
+		return RSIP_GO_ON;
+	}
+}
+
+/*
+ * By which bind may the sender send this? ESP and AH by any RSIPSEC bind on
+ * the address, whatever the SPI (A-40). *new_cookie: the cookie is still to be
+ * learned.
+ */
+static __always_inline enum rsip_outcome admit(struct packet *p, struct lease *lease, bool *new_cookie)
+{
+	enum cookie_state cookie = COOKIE_NONE;
+	enum rsip_outcome why = admit_kind(p);
+
+	if (why)
+		return why;
+	why = RSIP_OUT_NO_PORT;
+	switch (p->kind) {
+	case PACKET_ESP:
+	case PACKET_AH:
+		return admit_ipsec(p, lease, RSIP_OUT_NO_IPSEC);
+	case PACKET_NATT:
+	case PACKET_KEEPALIVE:
+		why = admit_ipsec(p, lease, RSIP_OUT_NO_PORT);
+		if (!why)
+			return RSIP_GO_ON;
+		break;
+	case PACKET_IKE:
+		cookie = cookie_find(p, lease);
+		if (cookie == COOKIE_OWN)
+			return RSIP_GO_ON;
+		break;
+	case PACKET_IKE_SHORT:
+	case PACKET_NATT_SHORT:
+		why = RSIP_OUT_MALFORMED;
+		break;
+	default:
+		break;
+	}
+	/* UDP and TCP, and what is left of ports 500 and 4500: they can be leased too */
+	if (lease_by_port(p->ip.src, p->sport, lease) && lease->bind->client == p->outer.src) {
+		p->kind = PACKET_PORT;
+		return RSIP_GO_ON;
+	}
+	if (p->kind != PACKET_IKE)
+		return why;
+	why = admit_ipsec(p, lease, RSIP_OUT_NO_PORT);
+	if (!why && cookie == COOKIE_TAKEN)
+		return RSIP_OUT_COOKIE_TAKEN;
+	*new_cookie = !why;
+	return why;
+}
+
+/* The bind's tunnel and flow policy, and what the headers themselves forbid. */
+static __always_inline enum rsip_outcome policy_outbound(const struct packet *p, const struct rsip_bind *bind)
+{
+	if (bind->gateway != p->outer.dst || bind->tunnel != p->outer.proto)
+		return RSIP_OUT_TUNNEL;
+	if (bind->remote && bind->remote != p->ip.dst)
+		return RSIP_OUT_REMOTE_ADDRESS;
+	if (p->kind == PACKET_PORT && bind->remote_port && bind->remote_port != p->dport)
+		return RSIP_OUT_REMOTE_PORT;
+	if ((p->outer.tos & ECN_MASK) == ECN_CE && !(p->ip.tos & ECN_MASK))
+		return RSIP_OUT_ECN;	/* RFC 6040 4.2 */
+	return p->ip.ttl > 1 ? RSIP_GO_ON : RSIP_OUT_TTL;
+}
+
+/* Names the refusal `why` of a tunnelled packet, unless there is a better reason to refuse it. */
+static __always_inline enum rsip_outcome refuse(const struct packet *p, enum rsip_outcome why)
+{
+	const struct rsip_address *address;
+	struct rsip_grant_key key = { .client = p->outer.src, .addr = p->ip.src };
+
+	if (p->kind == PACKET_FOREIGN)
+		return RSIP_OUT_PASS;
+	address = bpf_map_lookup_elem(&rsip_addresses, &p->outer.dst);
+	if (!address || !(address->flags & RSIP_ADDRESS_TUNNEL))
+		return RSIP_OUT_PASS;	/* someone else's tunnel, in transit */
+	if (why == RSIP_OUT_MALFORMED)
+		return why;
+	if (!bpf_map_lookup_elem(&rsip_clients, &key.client))
+		return RSIP_OUT_UNREGISTERED;
+	if (why == RSIP_OUT_NESTED || !p->ip.len)
+		return why;
+	return bpf_map_lookup_elem(&rsip_grants, &key) ? why : RSIP_OUT_ADDRESS;
+}
