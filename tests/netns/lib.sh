@@ -20,14 +20,18 @@ TEST_TIMEOUT=${TEST_TIMEOUT:-60}
 
 # --- for tests -----------------------------------------------------------------
 
-# ping ARGUMENT...: each answer within a second
-ping() { busybox ping -W 1 "$@"; }
-
 # A command in namespace $1 of the lab. Not "ip netns exec": that hides /sys/fs/bpf.
 on() {
 	local ns=$1
 	shift
 	nsenter --net="/run/netns/$lab$ns" "$@"
+}
+
+# ping_from NAMESPACE ARGUMENT...
+ping_from() {
+	local ns=$1
+	shift
+	on "$ns" busybox ping -W 1 "$@"
 }
 
 # lab [OPTION...]: raises the lab of this test.

@@ -1,0 +1,195 @@
+# shellcheck shell=dash
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# Inside the guest kernel: hosts x1, x2 and peer y, each a network namespace with
+# a /run of its own, as on machines of their own, and strongSwan on them. These
+# functions are what tests/ipsec/guest.sh has the guest run.
+#
+# Behind host xN is the address 10.50.N.1, behind y 10.99.0.1: what tunnel mode
+# connects.
+
+HOSTS=/hosts			# state of each host, in the guest's own layer
+CHARON=/usr/lib/ipsec/charon
+# Few and small plugins: what is loaded is what starting takes.
+PLUGINS="random nonce aes sha1 sha2 hmac kdf curve25519 gcm kernel-netlink socket-default vici"
+
+# on HOST COMMAND...
+on() {
+	local host=$1 anchor
+	shift
+	read -r anchor <"$HOSTS/$host/anchor"
+	nsenter -t "$anchor" -m -n "$@"
+}
+
+# set_up INTERFACE...: hosts of these names on vec0, vec1 ...
+set_up() {
+	local host i=0
+	modprobe -aq esp4 ah4 ipip xfrm_user gcm ccm seqiv echainiv authenc cbc hmac sha256_generic \
+		aes_generic ghash_generic || return
+	for host in "$@"; do
+		set_up_host "$host" vec$i || return
+		i=$((i + 1))
+	done
+}
+
+set_up_host() {
+	local host=$1 device=$2
+	mkdir -p "$HOSTS/$host"
+	unshare -m -n dash -c "mount -t tmpfs run /run && mount -t sysfs sys /sys && mount -t bpf bpf /sys/fs/bpf &&
+		echo \$\$ >$HOSTS/$host/anchor && exec sleep infinity" &
+	until [ -s "$HOSTS/$host/anchor" ]; do busybox usleep 10000; done
+	ip link set dev "$device" netns "$(cat "$HOSTS/$host/anchor")" name eth0
+	{
+		echo "link set dev lo up"
+		echo "link set dev eth0 up"
+		case $host in
+		y)
+			echo "addr add 203.0.113.2/24 dev eth0"
+			echo "addr add 10.99.0.1/32 dev lo"
+			echo "route add default via 203.0.113.1"
+			;;
+		x*)
+			echo "addr add 10.0.0.$((10 + ${host#x}))/24 dev eth0"
+			echo "addr add 10.50.${host#x}.1/32 dev lo"
+			echo "route add default via 10.0.0.1"
+			;;
+		esac
+	} | on "$host" ip -batch -
+}
+
+# spawn HOST NAME COMMAND...: in the background; output goes to NAME.log
+spawn() {
+	local host=$1 name=$2
+	shift 2
+	on "$host" "$@" >>"$HOSTS/$host/$name.log" 2>&1 </dev/null &
+	echo $! >"$HOSTS/$host/$name.pid"
+}
+
+# end HOST NAME [SIGNAL]: ends what spawn started and waits for it
+end() {
+	local pid i=0
+	read -r pid <"$HOSTS/$1/$2.pid"
+	kill "-${3:-TERM}" "$pid" || return
+	while [ -d "/proc/$pid" ]; do
+		i=$((i + 1))
+		[ $i -le 250 ] || {
+			echo "$2 on $1 does not end"
+			return 1
+		}
+		busybox usleep 20000
+	done
+}
+
+log() { tail -n "${3:-40}" "$HOSTS/$1/$2.log"; }
+
+# --- strongSwan --------------------------------------------------------------------
+
+# swan_conf HOST [SETTING...]: settings of charon, as "key = value" or "include FILE"
+swan_conf() {
+	local dir=$HOSTS/$1
+	shift
+	mkdir -p "$dir/swanctl/conf.d"
+	{
+		echo "swanctl { load = random }"
+		echo "charon {"
+		printf '\t%s\n' "load = $PLUGINS" "retransmit_tries = 4" "retransmit_timeout = 2.0" \
+			"delete_rekeyed_delay = 1" "install_virtual_ip = no"
+		echo "	filelog { log { path = $dir/charon.log"
+		printf '\t\t%s\n' "default = 1" "knl = 2" "flush_line = yes } }"
+		echo "	plugins { vici { socket = unix://$dir/vici } }"
+		[ $# -eq 0 ] || printf '\t%s\n' "$@"
+		echo "}"
+	} >"$dir/strongswan.conf"
+	echo "include conf.d/*.conf" >"$dir/swanctl/swanctl.conf"
+	rm -f "$dir"/swanctl/conf.d/*
+}
+
+# swan_conn HOST NAME LOCAL REMOTE MODE [SETTING...]
+#
+# A connection with one child "net". MODE: esp-tunnel, ah-tunnel between the
+# networks behind the hosts, esp-transport, ah-transport between the hosts
+# themselves. Settings are of the connection, or with "child:" before them of
+# the child. REMOTE "any": whoever asks.
+swan_conn() {
+	local host=$1 name=$2 local=$3 remote=$4 mode=$5 setting
+	shift 5
+	{
+		echo "connections { $name {"
+		printf '\t%s\n' "local_addrs = $local" "proposals = aes128-sha256-x25519"
+		[ "$remote" = any ] || echo "	remote_addrs = $remote"
+		for setting in "$@"; do
+			case $setting in child:*) ;; *) echo "	$setting" ;; esac
+		done
+		printf '\t%s\n' "local { auth = psk" "id = $host.example }" "remote { auth = psk"
+		if [ "$host" = y ]; then echo "	}"; else echo "	id = y.example }"; fi
+		echo "	children { net {"
+		swan_child "$host" "$mode"
+		for setting in "$@"; do
+			case $setting in child:*) echo "		${setting#child:}" ;; esac
+		done
+		printf '\t} }\n} }\n'
+		echo "secrets { ike-$name { secret = 0x5ca1ab1e5ca1ab1e5ca1ab1e } }"
+	} >"$HOSTS/$host/swanctl/conf.d/$name.conf"
+}
+
+swan_child() {
+	case $2 in
+	esp-*) echo "		esp_proposals = aes128gcm16" ;;
+	ah-*) echo "		ah_proposals = sha256" ;;
+	esac
+	case $2,$1 in
+	*-transport,*) echo "		mode = transport" ;;
+	*,y) printf '\t\t%s\n' "local_ts = 10.99.0.0/24" "remote_ts = 10.50.0.0/16" ;;
+	*) printf '\t\t%s\n' "local_ts = 10.50.${1#x}.1/32" "remote_ts = 10.99.0.1/32" ;;
+	esac
+}
+
+# swan_start HOST...: charon on each, with its connections
+swan_start() {
+	local host i
+	for host in "$@"; do
+		rm -f "$HOSTS/$host/vici"
+		spawn "$host" charon-out env STRONGSWAN_CONF="$HOSTS/$host/strongswan.conf" $CHARON
+	done
+	for host in "$@"; do
+		i=0
+		while [ ! -S "$HOSTS/$host/vici" ] && [ $i -lt 500 ]; do
+			busybox usleep 20000
+			i=$((i + 1))
+		done
+		swan "$host" --load-all >"$HOSTS/$host/load.log" 2>&1 || {
+			cat "$HOSTS/$host/load.log" "$HOSTS/$host/charon-out.log"
+			tail -n 20 "$HOSTS/$host/charon.log"
+			return 1
+		}
+	done
+}
+
+swan_stop() {
+	local host
+	for host in "$@"; do end "$host" charon-out || return; done
+}
+
+# swan HOST OPTION...: swanctl
+swan() {
+	local host=$1
+	shift
+	SWANCTL_DIR="$HOSTS/$host/swanctl" STRONGSWAN_CONF="$HOSTS/$host/strongswan.conf" \
+		timeout 25 swanctl "$@" --uri "unix://$HOSTS/$host/vici"
+}
+
+# The kernel's security associations of HOST, one a line: SOURCE DESTINATION PROTOCOL SPI
+sas() { on "$1" ip xfrm state | awk '/^src/ { src = $2; dst = $4 } $1 == "proto" { print src, dst, $2, $4 }'; }
+
+# echo_test HOST FROM TO COUNT [SIZE]: every one of COUNT pings must return
+echo_test() {
+	local out
+	out=$(on "$1" busybox ping -W 1 -A -q -c "$4" -s "${5:-56}" -I "$2" "$3")
+	case $out in
+	*" $4 packets received"*) ;;
+	*)
+		echo "$out"
+		return 1
+		;;
+	esac
+}
