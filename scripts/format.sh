@@ -1,9 +1,9 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 # Brings the C code into the style of .clang-format: scripts/format.sh [--check]
-# A line that differs in nothing but blanks behind its indentation stays as it
-# is: clang-format has no idea of a table. --check changes nothing, prints what
-# would change and returns 1 if anything would.
+# Only indentation and blank lines: blanks within a line, and where a line ends,
+# are the author's choice, since clang-format has no idea of a table. --check
+# changes nothing, prints what would change and returns 1 if anything would.
 set -eu
 cd "$(dirname "$0")/.."
 check=
@@ -16,18 +16,47 @@ esac
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
-# The indentation is made of other characters than blanks, so that `diff -b` compares it.
-mark() { LC_ALL=C sed -e ':t' -e 's/^\([\x01\x02]*\)\t/\1\x01/;tt' -e 's/^\([\x01\x02]*\) /\1\x02/;tt'; }
+# The indentation is made of other characters than blanks, so that `diff -w`
+# compares it. Lines of a macro that are empty but for their backslash have none.
+mark() {
+	LC_ALL=C sed -e '/^[ \t]*\\$/b' -e ':t' -e 's/^\([\x01\x02]*\)\t/\1\x01/;tt' \
+		-e 's/^\([\x01\x02]*\) /\1\x02/;tt'
+}
 unmark() { LC_ALL=C tr '\001\002' '\t '; }
+
+# From a diff in the normal format, the changes that keep the number of lines
+# and all that is not blank, or take away or add empty lines.
+in_place() {
+	LC_ALL=C awk '
+	function flush() {
+		if (head != "" && was == is && (lines == 0 || was == ""))
+			printf "%s\n%s", head, body
+	}
+	/^[0-9]/ {
+		flush()
+		head = $0
+		body = was = is = ""
+		lines = 0
+		next
+	}
+	{
+		body = body $0 "\n"
+		text = substr($0, 3)
+		gsub(/[ \t\001\002]/, "", text)
+	}
+	/^</ { was = was text; lines++ }
+	/^>/ { is = is text; lines-- }
+	END { flush() }'
+}
 
 status=0
 while read -r file; do
 	mark <"$file" >"$work/now"
 	clang-format "$file" | mark >"$work/formatted"
-	if diff -u -b --label "$file" --label "$file (formatted)" "$work/now" "$work/formatted" >"$work/diff"; then
-		continue
-	fi
+	diff -w "$work/now" "$work/formatted" | in_place >"$work/diff"
+	[ -s "$work/diff" ] || continue
 	if [ "$check" ]; then
+		echo "$file"
 		unmark <"$work/diff"
 		status=1
 	else

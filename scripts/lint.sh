@@ -28,6 +28,17 @@ files 'bpf/*.[ch]' 'user/*.[ch]' 'include/*.h' | while read -r f; do
 	expand "$f" | awk -v f="$f" 'length > 120 { print f ":" NR ": " length " columns" }'
 done | check "lines over 120 columns"
 
+# Braces and bodies, which the formatter leaves alone.
+git grep -nE -e '^[a-z].*\) \{$' -- 'bpf/*.[ch]' 'user/*.[ch]' 'include/*.h' 'tests/*.[ch]' |
+	grep -vE ':(Test|ParameterizedTest|ParameterizedTestParameters|TestSuite)\(' | check "{ of a function on a line of its own"
+git grep -nE '^ +[^ *]' -- 'bpf/*.[ch]' 'user/*.[ch]' 'include/*.h' 'tests/*.[ch]' | check "indented with blanks"
+git grep -nE '\b(if|for|while|switch)\(|\b(else|do)\{' -- 'bpf/*.[ch]' 'user/*.[ch]' 'include/*.h' 'tests/*.[ch]' |
+	check "no blank before ( or {"
+git grep -nE '^	+if \([^()]*(\([^()]*\)[^()]*)*\) [^{]*;' -- '*.[ch]' ':!vmlinux/' |
+	check "body on the line of its if"
+git grep -nE -A 1 '^	+(\} )?(if|for|while|switch|else|do)\b.*[^;{,&|\\]$' -- '*.[ch]' ':!vmlinux/' |
+	grep -E '^[^:]+-[0-9]+-	+\{$' | check "{ belongs behind its if, for, while, switch, else or do"
+
 # --- shell ---------------------------------------------------------------------
 
 mapfile -t scripts < <(files | while read -r f; do
