@@ -14,7 +14,7 @@ arch=$(dpkg --print-architecture)
 package=$build/rsip_${version}_$arch.deb
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-root=$work/root
+root=$work/debian/rsip
 doc=$root/usr/share/doc/rsip
 umask 022
 
@@ -35,9 +35,8 @@ rsip ($version) unstable; urgency=medium
 END
 
 # The libraries the programs are linked with, in the versions they need.
-mkdir -p "$work/debian"
 printf 'Source: rsip\n\nPackage: rsip\nArchitecture: any\n' >"$work/debian/control"
-depends=$(cd "$work" && dpkg-shlibdeps -O root/usr/sbin/* root/usr/bin/* | sed -n 's/^shlibs:Depends=//p')
+depends=$(cd "$work" && dpkg-shlibdeps -O debian/rsip/usr/sbin/* debian/rsip/usr/bin/* | sed -n 's/^shlibs:Depends=//p')
 
 mkdir -p "$root/DEBIAN"
 cat >"$root/DEBIAN/control" <<END

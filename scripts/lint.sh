@@ -57,7 +57,7 @@ files 'docs/man/*.[1-9]' | xargs -r mandoc -Tlint -W warning 2>&1 | check "mando
 # --- every file --------------------------------------------------------------------
 
 files '*.c' '*.h' '*.sh' '*.py' '*.yaml' '*.service' '*.bt' Makefile .ci/run | while read -r f; do
-	head -n 2 "$f" | grep -q 'SPDX-License-Identifier: ' || echo "$f"
+	head -n 3 "$f" | grep -q 'SPDX-License-Identifier: ' || echo "$f"
 done | check "no SPDX line"
 
 git grep -nIE '[[:blank:]]+$' -- . ':!LICENSE' ':!vmlinux/' | check "blanks at the end of a line"
