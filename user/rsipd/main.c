@@ -1,0 +1,373 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* rsipd: options, and the order in which things start and stop. */
+#include <argp.h>
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <systemd/sd-daemon.h>
+#include <unistd.h>
+
+#include "lib/ask.h"
+#include "lib/log.h"
+#include "rsipd/control.h"
+#include "rsipd/daemon.h"
+#include "rsipd/metrics.h"
+#include "rsipd/server.h"
+
+#define DEFAULT_CONFIG	"/etc/rsip/rsipd.yaml"
+#define DESCRIPTORS	8192	/* connections of hosts, and what else is open */
+#define END_WAIT_MS	10000	/* for a daemon that was told to end */
+
+enum status { STATUS_CLEAN, STATUS_FAILED, STATUS_USAGE };
+
+/* --- options ---------------------------------------------------------------------- */
+
+struct options {
+	const char *config;
+	bool test, detach;
+};
+
+#define OPTION_DETACH	256
+
+static const struct argp_option argp_options[] = {
+	{ "config", 'c', "FILE", 0, "Configuration (" DEFAULT_CONFIG ")", 0 },
+	{ "test", 't', NULL, 0, "Check the configuration and exit", 0 },
+	{ "verbose", 'v', NULL, 0, "Log every message; more of them than an operator wants", 0 },
+	{ "detach", OPTION_DETACH, NULL, 0,
+	  "De-register all hosts, take the XDP programs off the interfaces and end the rsipd that runs; "
+	  "without one, remove what it left behind", 0 },
+	{ 0 }
+};
+
+static error_t parse_option(int key, char *arg, struct argp_state *state)
+{
+	struct options *options = state->input;
+
+	switch (key) {
+	case 'c':
+		options->config = arg;
+		return 0;
+	case 't':
+		options->test = true;
+		return 0;
+	case 'v':
+		log_set_level(LOG_LEVEL_DEBUG);
+		return 0;
+	case OPTION_DETACH:
+		options->detach = true;
+		return 0;
+	case ARGP_KEY_ARG:
+		argp_error(state, "\"%s\" is not an option", arg);
+		return EINVAL;
+	case ARGP_KEY_END:
+		if (options->test && options->detach)
+			argp_error(state, "-t and --detach do not go together");
+		return 0;
+	default:
+		return ARGP_ERR_UNKNOWN;
+	}
+}
+
+/* --- the daemon -------------------------------------------------------------------- */
+
+struct daemon {
+	struct rsipd rsipd;		/* first: daemon_of() */
+	struct server *server;
+	struct control *control;
+	struct metrics *metrics;
+	uv_loop_t loop;
+	uv_timer_t second, due;
+	uv_signal_t signals[3];
+	uv_poll_t polls[DATAPATH_FDS];
+	bool detached, stopping;
+};
+
+static struct daemon *daemon_of(struct rsipd *rsipd)
+{
+	return (struct daemon *)rsipd;
+}
+
+static void on_due(uv_timer_t *timer)
+{
+	struct daemon *d = timer->data;
+	uint64_t now = daemon_now(), next = session_tick(d->rsipd.sessions, now), wait = 1000;
+
+	/* A lease granted meanwhile does not end sooner than in a second. */
+	if (next && next < now + wait)
+		wait = next > now ? next - now : 1;
+	uv_timer_start(timer, on_due, wait, 0);
+}
+
+static void on_second(uv_timer_t *timer)
+{
+	struct daemon *d = timer->data;
+	uint64_t now = daemon_now();
+
+	datapath_tick(d->rsipd.dp, now);
+	server_tick(d->server, now);
+	control_tick(d->control, now);
+	metrics_tick(d->metrics);
+}
+
+static void on_datapath(uv_poll_t *poll, int status, int events)
+{
+	struct daemon *d = poll->data;
+
+	datapath_ready(d->rsipd.dp, (unsigned int)(poll - d->polls), daemon_now());
+}
+
+static void on_signal(uv_signal_t *signal, int number)
+{
+	struct daemon *d = signal->data;
+
+	if (number == SIGHUP) {
+		log_warn("SIGHUP ignored: the configuration is read at the start only; check it with \"rsipd -t\", "
+			 "then restart rsipd");
+		return;
+	}
+	log_info("%s: stopping", number == SIGTERM ? "SIGTERM" : "SIGINT");
+	daemon_stop(&d->rsipd);
+}
+
+void daemon_wake(struct rsipd *rsipd)
+{
+	on_due(&daemon_of(rsipd)->due);
+}
+
+void daemon_detach(struct rsipd *rsipd)
+{
+	struct daemon *d = daemon_of(rsipd);
+
+	if (d->detached)
+		return;
+	d->detached = true;
+	sessions_stop(rsipd->sessions, daemon_now());
+	datapath_detach(rsipd->dp);
+}
+
+void daemon_stop(struct rsipd *rsipd)
+{
+	struct daemon *d = daemon_of(rsipd);
+
+	if (!d->stopping)
+		uv_stop(rsipd->loop);
+	d->stopping = true;
+}
+
+/* --- start and stop ------------------------------------------------------------------ */
+
+static void raise_descriptors(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) || limit.rlim_cur >= DESCRIPTORS)
+		return;
+	limit.rlim_cur = limit.rlim_max < DESCRIPTORS ? limit.rlim_max : DESCRIPTORS;
+	setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+static void watch(struct daemon *d)
+{
+	static const int numbers[] = { SIGTERM, SIGINT, SIGHUP };
+
+	for (unsigned int i = 0; i < DATAPATH_FDS; i++) {
+		uv_poll_init(&d->loop, &d->polls[i], datapath_fd(d->rsipd.dp, i));
+		d->polls[i].data = d;
+		uv_poll_start(&d->polls[i], UV_READABLE, on_datapath);
+	}
+	for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++) {
+		uv_signal_init(&d->loop, &d->signals[i]);
+		d->signals[i].data = d;
+		uv_signal_start(&d->signals[i], on_signal, numbers[i]);
+	}
+	uv_timer_init(&d->loop, &d->second);
+	uv_timer_init(&d->loop, &d->due);
+	d->second.data = d->due.data = d;
+	uv_timer_start(&d->second, on_second, 1000, 1000);
+	on_due(&d->due);
+}
+
+static void log_interfaces(const struct daemon *d)
+{
+	struct datapath_interface interfaces[16];
+	size_t count = datapath_interfaces(d->rsipd.dp, interfaces, 16);
+
+	for (size_t i = 0; i < count && i < 16; i++)
+		log_info("%s: %s side, XDP %s, %s", interfaces[i].name, interfaces[i].public_side ? "public" : "private",
+			 interfaces[i].mode, interfaces[i].loader);
+}
+
+/* Everything that can refuse is opened before the first packet is touched. */
+static int start(struct daemon *d)
+{
+	int err = datapath_open(d->rsipd.config, &d->rsipd.dp);
+
+	if (err)
+		return err;
+	d->server = server_new(&d->rsipd);
+	if (!d->server)
+		return -ENOMEM;
+	d->rsipd.sessions = sessions_new(d->rsipd.config, d->rsipd.dp, server_send, d->server);
+	if (!d->rsipd.sessions)
+		return -ENOMEM;
+	err = server_listen(d->server);
+	if (!err)
+		err = control_open(&d->rsipd, &d->control);
+	if (!err)
+		err = metrics_open(&d->rsipd, &d->metrics);
+	if (!err)
+		err = datapath_attach(d->rsipd.dp);
+	if (!err)
+		watch(d);
+	return err;
+}
+
+static void close_handle(uv_handle_t *handle, void *arg)
+{
+	if (!uv_is_closing(handle))
+		uv_close(handle, NULL);
+}
+
+/* In the reverse order, also after half a start. */
+static void stop(struct daemon *d)
+{
+	d->stopping = true;
+	if (d->rsipd.sessions)
+		daemon_detach(&d->rsipd);
+	else if (d->rsipd.dp)
+		datapath_detach(d->rsipd.dp);
+	metrics_close(d->metrics);
+	control_close(d->control);
+	server_close(d->server);
+	uv_walk(&d->loop, close_handle, NULL);
+	uv_run(&d->loop, UV_RUN_DEFAULT);
+	uv_loop_close(&d->loop);
+	metrics_free(d->metrics);
+	control_free(d->control);
+	sessions_free(d->rsipd.sessions);
+	server_free(d->server);
+	if (d->rsipd.dp)
+		datapath_close(d->rsipd.dp);
+}
+
+static enum status run(const struct config *config, const char *path)
+{
+	struct daemon d = {
+		.rsipd = { .loop = &d.loop, .config_path = path, .config = config, .started = daemon_now() },
+	};
+	int lock = control_lock(config->control), err;
+
+	if (lock == CONTROL_BUSY)
+		log_error("another rsipd runs on %s: end it, or give this one another \"control\"", config->control);
+	if (lock < 0)
+		return STATUS_FAILED;
+	raise_descriptors();
+	signal(SIGPIPE, SIG_IGN);
+	err = uv_loop_init(&d.loop);
+	if (err) {
+		log_error("event loop: %s", uv_strerror(err));
+		return STATUS_FAILED;
+	}
+	log_info("rsipd %s, configuration %s", RSIP_VERSION_TEXT, path);
+	err = start(&d);
+	if (err) {
+		log_error("rsipd could not start: %s", strerror(-err));
+	} else {
+		log_interfaces(&d);
+		sd_notify(0, "READY=1");
+		uv_run(&d.loop, UV_RUN_DEFAULT);
+		sd_notify(0, "STOPPING=1");
+	}
+	stop(&d);
+	close(lock);
+	return err ? STATUS_FAILED : STATUS_CLEAN;
+}
+
+/* --- --detach -------------------------------------------------------------------------- */
+
+/* Until the daemon that was told to end has done so. */
+static bool wait_for_end(const struct config *config)
+{
+	for (int waited = 0; waited < END_WAIT_MS; waited += 50) {
+		int lock = control_lock(config->control);
+
+		if (lock >= 0) {
+			close(lock);
+			return true;
+		}
+		if (lock != CONTROL_BUSY)
+			return false;
+		usleep(50000);
+	}
+	return false;
+}
+
+static enum status tell_to_detach(const struct config *config)
+{
+	static const char *const words[] = { "detach" };
+	json_t *answer = NULL;
+	enum status status = STATUS_FAILED;
+	int err = ask(config->control, words, 1, &answer);
+
+	if (err)
+		log_error("the rsipd on %s does not answer: %s", config->control, strerror(-err));
+	else if (!json_is_true(json_object_get(answer, "ok")))
+		log_error("rsipd: %s", json_string_value(json_object_get(answer, "error")));
+	else if (!wait_for_end(config))
+		log_error("the rsipd on %s detached, but did not end", config->control);
+	else
+		status = STATUS_CLEAN;
+	json_decref(answer);
+	return status;
+}
+
+static enum status detach(const struct config *config)
+{
+	int lock = control_lock(config->control), err;
+
+	if (lock == CONTROL_BUSY)
+		return tell_to_detach(config);
+	if (lock < 0)
+		return STATUS_FAILED;
+	/* Nobody can start while we hold the lock. */
+	err = datapath_remove_pins(config);
+	close(lock);
+	return err ? STATUS_FAILED : STATUS_CLEAN;
+}
+
+/* One line, as it stands; the journal gets a level with it. */
+static enum status refuse(const struct config_error *error)
+{
+	if (getenv("JOURNAL_STREAM"))
+		log_error("%s", error->text);
+	else
+		fprintf(stderr, "%s\n", error->text);
+	return STATUS_USAGE;
+}
+
+int main(int argc, char **argv)
+{
+	static const struct argp argp = { argp_options, parse_option, NULL, "The gateway daemon of RSIP: see rsipd(8)" };
+	struct options options = { .config = DEFAULT_CONFIG };
+	struct config_error error;
+	struct config *config;
+	enum status status = STATUS_CLEAN;
+
+	argp_program_version = "rsipd " RSIP_VERSION_TEXT;
+	argp_err_exit_status = STATUS_USAGE;
+	argp_parse(&argp, argc, argv, 0, NULL, &options);
+	config = config_load(options.config, &error);
+	if (!config)
+		return refuse(&error);
+	if (options.detach)
+		status = detach(config);
+	else if (config_check_system(config, options.config, &error))
+		status = refuse(&error);
+	else if (!options.test)
+		status = run(config, options.config);
+	config_free(config);
+	return (int)status;
+}
