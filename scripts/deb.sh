@@ -35,10 +35,10 @@ rsip ($version) unstable; urgency=medium
 END
 
 # The libraries the programs are linked with, in the versions they need.
+mkdir "$root/DEBIAN"
 printf 'Source: rsip\n\nPackage: rsip\nArchitecture: any\n' >"$work/debian/control"
 depends=$(cd "$work" && dpkg-shlibdeps -O debian/rsip/usr/sbin/* debian/rsip/usr/bin/* | sed -n 's/^shlibs:Depends=//p')
 
-mkdir -p "$root/DEBIAN"
 cat >"$root/DEBIAN/control" <<END
 Package: rsip
 Version: $version
