@@ -1,0 +1,500 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Attaching and detaching. libxdp loads a program as an extension of its
+ * dispatcher, and as an XDP program of its own where the kernel refuses
+ * extensions. It knows only one reason for that, so there is a direct way as
+ * well, with an object of its own: an object is loaded once, as one or the other.
+ */
+#include "rsipd/attach.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <linux/if_link.h>
+#include <xdp/libxdp.h>
+
+#include "lib/log.h"
+#include "rsip.skel.h"
+
+#define PROGRAM_PUBLIC	"rsip_public"
+#define PROGRAM_PRIVATE	"rsip_private"
+#define DISPATCHER	"xdp_dispatcher"
+#define SHARED_MAX	10	/* programs in one dispatcher */
+
+struct program {
+	const char *name;
+	struct rsip_bpf *shared;	/* for libxdp */
+	struct xdp_program *xdp;
+	struct rsip_bpf *alone;		/* for the direct way; loaded when needed */
+	int fd;				/* of the latter, or -1; owned by it */
+};
+
+struct place {				/* an interface with a program on it */
+	char name[IF_NAMESIZE];
+	bool public_side;
+	bool on;			/* ours to take off */
+	int ifindex;			/* of the device that has it: below a VLAN */
+	__u32 id;			/* of the program that was put there */
+};
+
+struct attach {
+	const struct bpfmaps *maps;
+	struct program programs[2];	/* by public_side */
+	struct place *places;
+	size_t count;
+	enum config_mode mode;
+};
+
+/* --- messages of the libraries --------------------------------------------------------- */
+
+/* While a way is tried of which we say ourselves what came of it. */
+static bool quiet;
+
+static void log_line(enum log_level level, const char *line)
+{
+	if (!*line || level > LOG_LEVEL_DEBUG)
+		return;
+	if (level == LOG_LEVEL_INFO && !quiet)
+		log_info("%s", line);
+	else
+		log_debug("%s", line);
+}
+
+/* The text may have many lines: a verifier log has. */
+static int log_text(enum log_level level, const char *format, va_list args)
+{
+	char *text = NULL, *at, *line;
+
+	if (vasprintf(&text, format, args) < 0)
+		return 0;
+	at = text;
+	while ((line = strsep(&at, "\n")))
+		log_line(level, line);
+	free(text);
+	return 0;
+}
+
+static int log_libbpf(enum libbpf_print_level level, const char *format, va_list args)
+{
+	/* libbpf's debug lines tell every relocation: of no use to an operator. */
+	if (level == LIBBPF_DEBUG)
+		return 0;
+	return log_text(level == LIBBPF_WARN ? LOG_LEVEL_INFO : LOG_LEVEL_DEBUG, format, args);
+}
+
+static int log_libxdp(enum libxdp_print_level level, const char *format, va_list args)
+{
+	if (level == LIBXDP_DEBUG)
+		return 0;
+	return log_text(level == LIBXDP_WARN ? LOG_LEVEL_INFO : LOG_LEVEL_DEBUG, format, args);
+}
+
+void attach_log(void)
+{
+	libbpf_set_print(log_libbpf);
+	libxdp_set_print(log_libxdp);
+}
+
+/* --- what is on an interface --------------------------------------------------------------- */
+
+struct found {
+	__u32 id;			/* 0: nothing */
+	bool native;
+	char name[BPF_OBJ_NAME_LEN];
+};
+
+static int program_name(__u32 id, char out[static BPF_OBJ_NAME_LEN])
+{
+	struct bpf_prog_info info = { 0 };
+	__u32 len = sizeof(info);
+	int err = 0, fd = bpf_prog_get_fd_by_id(id);
+
+	if (fd < 0)
+		return -errno;
+	if (bpf_obj_get_info_by_fd(fd, &info, &len))
+		err = -errno;
+	else
+		memcpy(out, info.name, BPF_OBJ_NAME_LEN);
+	close(fd);
+	return err;
+}
+
+static int look(int ifindex, struct found *out)
+{
+	LIBBPF_OPTS(bpf_xdp_query_opts, query);
+	int err = bpf_xdp_query(ifindex, 0, &query);
+
+	memset(out, 0, sizeof(*out));
+	if (err)
+		return err;
+	out->native = query.drv_prog_id != 0;
+	out->id = query.drv_prog_id ? query.drv_prog_id : query.skb_prog_id;
+	return out->id ? program_name(out->id, out->name) : 0;
+}
+
+static bool is_dispatcher(const struct found *found)
+{
+	return found->id && !strcmp(found->name, DISPATCHER);
+}
+
+static bool is_ours(const char *name)
+{
+	return !strcmp(name, PROGRAM_PUBLIC) || !strcmp(name, PROGRAM_PRIVATE);
+}
+
+/* --- taking off ------------------------------------------------------------------------------- */
+
+/* The kernel checks that this program is still the one. */
+static int take_off_alone(int ifindex, __u32 id, bool native)
+{
+	LIBBPF_OPTS(bpf_xdp_attach_opts, opts);
+	int err, fd = bpf_prog_get_fd_by_id(id);
+
+	if (fd < 0)
+		return -errno;
+	opts.old_prog_fd = fd;
+	err = bpf_xdp_detach(ifindex, (native ? XDP_FLAGS_DRV_MODE : XDP_FLAGS_SKB_MODE) | XDP_FLAGS_REPLACE, &opts);
+	close(fd);
+	return err;
+}
+
+static int take_off_shared(int ifindex, __u32 id, bool native)
+{
+	int err, fd = bpf_prog_get_fd_by_id(id);
+	struct xdp_program *program;
+
+	if (fd < 0)
+		return -errno;
+	program = xdp_program__from_fd(fd);
+	close(fd);
+	err = (int)libxdp_get_error(program);
+	if (err)
+		return err;
+	err = xdp_program__detach(program, ifindex, native ? XDP_MODE_NATIVE : XDP_MODE_SKB, 0);
+	xdp_program__close(program);
+	return err;
+}
+
+static void take_off(struct place *place)
+{
+	struct found found;
+	int err;
+
+	if (!place->on)
+		return;
+	place->on = false;
+	err = look(place->ifindex, &found);
+	if (!err && found.id == place->id)
+		err = take_off_alone(place->ifindex, place->id, found.native);
+	else if (!err && is_dispatcher(&found))
+		err = take_off_shared(place->ifindex, place->id, found.native);
+	if (err && err != -ENODEV)
+		log_warn("%s: the XDP program could not be taken off: %s", place->name, strerror(-err));
+}
+
+/* Ids of our programs in the dispatcher of an interface. */
+static size_t shared_ours(int ifindex, __u32 ids[static SHARED_MAX])
+{
+	struct xdp_multiprog *all = xdp_multiprog__get_from_ifindex(ifindex);
+	struct xdp_program *program = NULL;
+	size_t count = 0;
+
+	if (libxdp_get_error(all))
+		return 0;
+	while (count < SHARED_MAX && (program = xdp_multiprog__next_prog(program, all)))
+		if (is_ours(xdp_program__name(program)))
+			ids[count++] = xdp_program__id(program);
+	xdp_multiprog__close(all);
+	return count;
+}
+
+static unsigned int remove_left_on(const char *name, struct netlink *netlink)
+{
+	struct netlink_link link;
+	struct found found;
+	__u32 ids[SHARED_MAX];
+	unsigned int removed = 0;
+	size_t count = 0;
+
+	if (netlink_link_get(netlink, 0, name, &link) || look((int)link.lower, &found) || !found.id)
+		return 0;
+	if (is_ours(found.name))
+		return take_off_alone((int)link.lower, found.id, found.native) == 0;
+	if (is_dispatcher(&found))
+		count = shared_ours((int)link.lower, ids);
+	for (size_t i = 0; i < count; i++)
+		removed += take_off_shared((int)link.lower, ids[i], found.native) == 0;
+	return removed;
+}
+
+unsigned int attach_remove_left(const struct config *config, struct netlink *netlink)
+{
+	unsigned int removed = 0;
+
+	for (size_t i = 0; i < config->private_count; i++)
+		removed += remove_left_on(config->private_interfaces[i].name, netlink);
+	for (size_t i = 0; i < config->public_count; i++)
+		removed += remove_left_on(config->public_interfaces[i].name, netlink);
+	return removed;
+}
+
+/* --- loading ---------------------------------------------------------------------------------- */
+
+static int open_shared(const struct bpfmaps *maps, struct program *program)
+{
+	DECLARE_LIBXDP_OPTS(xdp_program_opts, opts);
+
+	if (program->xdp)
+		return 0;
+	program->shared = bpfmaps_program_open(maps, program->name);
+	if (!program->shared)
+		return -EINVAL;
+	opts.obj = program->shared->obj;
+	opts.prog_name = program->name;
+	program->xdp = xdp_program__create(&opts);
+	if (libxdp_get_error(program->xdp)) {
+		int err = (int)libxdp_get_error(program->xdp);
+
+		program->xdp = NULL;
+		return err;
+	}
+	return 0;
+}
+
+static int load_alone(const struct bpfmaps *maps, struct program *program)
+{
+	struct bpf_program *bpf;
+	int err;
+
+	if (program->fd >= 0)
+		return 0;
+	if (program->alone)
+		return -EINVAL;	/* was refused before */
+	program->alone = bpfmaps_program_open(maps, program->name);
+	if (!program->alone)
+		return -EINVAL;
+	err = bpf_object__load(program->alone->obj);
+	if (err) {
+		log_error("program %s: the kernel does not load it: %s", program->name, strerror(-err));
+		return err;
+	}
+	bpf = bpf_object__find_program_by_name(program->alone->obj, program->name);
+	program->fd = bpf_program__fd(bpf);
+	return 0;
+}
+
+static void program_close(struct program *program)
+{
+	xdp_program__close(program->xdp);
+	bpfmaps_program_close(program->shared);
+	bpfmaps_program_close(program->alone);
+}
+
+/* --- putting on --------------------------------------------------------------------------------- */
+
+static int put_on_shared(struct attach *attach, struct place *place, bool native)
+{
+	struct program *program = &attach->programs[place->public_side];
+	int err;
+
+	quiet = true;
+	err = open_shared(attach->maps, program);
+	if (!err)
+		err = xdp_program__attach(program->xdp, place->ifindex, native ? XDP_MODE_NATIVE : XDP_MODE_SKB, 0);
+	quiet = false;
+	if (!err)
+		place->id = xdp_program__id(program->xdp);
+	else
+		log_debug("%s: libxdp could not attach %s: %s", place->name, program->name, strerror(-err));
+	return err;
+}
+
+static int put_on_alone(struct attach *attach, struct place *place, bool native)
+{
+	struct program *program = &attach->programs[place->public_side];
+	struct bpf_prog_info info = { 0 };
+	__u32 len = sizeof(info);
+	int err = load_alone(attach->maps, program);
+
+	if (!err)
+		err = bpf_xdp_attach(place->ifindex, program->fd, XDP_FLAGS_UPDATE_IF_NOEXIST |
+				     (native ? XDP_FLAGS_DRV_MODE : XDP_FLAGS_SKB_MODE), NULL);
+	if (!err && bpf_obj_get_info_by_fd(program->fd, &info, &len))
+		err = -errno;
+	place->id = info.id;
+	return err;
+}
+
+static int put_on_mode(struct attach *attach, struct place *place, bool native)
+{
+	int err = put_on_shared(attach, place, native);
+
+	if (err)
+		err = put_on_alone(attach, place, native);
+	place->on = !err;
+	return err;
+}
+
+/* Something is there already: a dispatcher takes us in, in its own mode; another program does not. */
+static int join(struct attach *attach, struct place *place, const struct found *there)
+{
+	enum config_mode other = there->native ? CONFIG_MODE_GENERIC : CONFIG_MODE_NATIVE;
+
+	if (is_dispatcher(there) && attach->mode != other && !put_on_shared(attach, place, there->native)) {
+		place->on = true;
+		return 0;
+	}
+	log_error("%s already has an XDP program that cannot be shared: \"%s\", id %u, %s mode; take it off first",
+		  place->name, there->name, there->id, there->native ? "native" : "generic");
+	return -EBUSY;
+}
+
+static int put_on(struct attach *attach, struct place *place)
+{
+	struct found there;
+	int err = look(place->ifindex, &there);
+
+	if (err) {
+		log_error("%s: cannot ask for its XDP program: %s", place->name, strerror(-err));
+		return err;
+	}
+	if (there.id)
+		return join(attach, place, &there);
+	err = -EOPNOTSUPP;
+	if (attach->mode != CONFIG_MODE_GENERIC)
+		err = put_on_mode(attach, place, true);
+	if (err && attach->mode != CONFIG_MODE_NATIVE) {
+		if (attach->mode == CONFIG_MODE_AUTO)
+			log_warn("%s: no native XDP (%s): generic XDP instead, which is many times slower",
+				 place->name, strerror(-err));
+		err = put_on_mode(attach, place, false);
+	}
+	if (err)
+		log_error("%s: %s cannot be attached in %s mode: %s", place->name,
+			  attach->programs[place->public_side].name,
+			  attach->mode == CONFIG_MODE_NATIVE ? "native" : "generic", strerror(-err));
+	return err;
+}
+
+/* --- interfaces ------------------------------------------------------------------------------------ */
+
+static int add_place(struct attach *attach, struct netlink *netlink, const char *name, bool public_side)
+{
+	struct place *place = &attach->places[attach->count];
+	struct netlink_link link;
+	int err = netlink_link_get(netlink, 0, name, &link);
+
+	if (err) {
+		log_error("%s: cannot look at the interface: %s", name, strerror(-err));
+		return err;
+	}
+	snprintf(place->name, sizeof(place->name), "%s", name);
+	place->public_side = public_side;
+	place->ifindex = (int)link.lower;
+	/* Two VLANs of one device need its program only once; two programs do not fit there. */
+	for (size_t i = 0; i < attach->count; i++) {
+		if (attach->places[i].ifindex != place->ifindex)
+			continue;
+		if (attach->places[i].public_side != public_side) {
+			log_error("%s and %s are on one device: a private and a public interface need one each",
+				  attach->places[i].name, name);
+			return -EINVAL;
+		}
+		return 0;
+	}
+	attach->count++;
+	return 0;
+}
+
+static int add_places(struct attach *attach, const struct config *config, struct netlink *netlink)
+{
+	int err = 0;
+
+	attach->places = calloc(config->private_count + config->public_count, sizeof(*attach->places));
+	if (!attach->places)
+		return -ENOMEM;
+	for (size_t i = 0; i < config->private_count && !err; i++)
+		err = add_place(attach, netlink, config->private_interfaces[i].name, false);
+	for (size_t i = 0; i < config->public_count && !err; i++)
+		err = add_place(attach, netlink, config->public_interfaces[i].name, true);
+	return err;
+}
+
+static void describe(const struct place *place, struct datapath_interface *out)
+{
+	struct found found;
+
+	*out = (struct datapath_interface){ .public_side = place->public_side, .mode = "off", .loader = "-" };
+	memcpy(out->name, place->name, sizeof(out->name));
+	if (!place->on || look(place->ifindex, &found) || !found.id)
+		return;
+	if (found.id == place->id)
+		out->loader = "lone program";
+	else if (is_dispatcher(&found))
+		out->loader = "dispatcher";
+	else
+		return;
+	out->mode = found.native ? "native" : "generic";
+}
+
+size_t attach_interfaces(const struct attach *attach, struct datapath_interface *out, size_t max)
+{
+	for (size_t i = 0; i < attach->count && i < max; i++)
+		describe(&attach->places[i], &out[i]);
+	return attach->count < max ? attach->count : max;
+}
+
+/* --- life ------------------------------------------------------------------------------------------- */
+
+int attach_new(const struct config *config, const struct bpfmaps *maps, struct netlink *netlink,
+	       struct attach **out)
+{
+	struct attach *attach = calloc(1, sizeof(*attach));
+	int err;
+
+	if (!attach)
+		return -ENOMEM;
+	attach->maps = maps;
+	attach->mode = config->datapath.mode;
+	attach->programs[false] = (struct program){ .name = PROGRAM_PRIVATE, .fd = -1 };
+	attach->programs[true] = (struct program){ .name = PROGRAM_PUBLIC, .fd = -1 };
+	err = add_places(attach, config, netlink);
+	for (size_t i = 0; i < attach->count && !err; i++) {
+		struct datapath_interface reached;
+
+		err = put_on(attach, &attach->places[i]);
+		if (err)
+			break;
+		describe(&attach->places[i], &reached);
+		log_info("%s: %s side attached, %s mode, %s", reached.name,
+			 reached.public_side ? "public" : "private", reached.mode, reached.loader);
+	}
+	if (err) {
+		attach_off(attach);
+		attach_free(attach);
+		return err;
+	}
+	*out = attach;
+	return 0;
+}
+
+void attach_off(struct attach *attach)
+{
+	for (size_t i = 0; i < attach->count; i++)
+		take_off(&attach->places[i]);
+}
+
+void attach_free(struct attach *attach)
+{
+	if (!attach)
+		return;
+	for (size_t i = 0; i < 2; i++)
+		program_close(&attach->programs[i]);
+	free(attach->places);
+	free(attach);
+}

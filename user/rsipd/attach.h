@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * The XDP programs on their interfaces: through libxdp's dispatcher, which
+ * other programs can share, or alone where the kernel or another program does
+ * not allow that; in native mode, or generic where the driver cannot.
+ */
+#pragma once
+
+#include <stddef.h>
+
+#include "rsipd/bpfmaps.h"
+#include "rsipd/config.h"
+#include "rsipd/datapath.h"
+#include "rsipd/netlink.h"
+
+struct attach;
+
+/* Messages of libbpf and libxdp go through log.h from now on, one level down. */
+void attach_log(void);
+
+/* Loads both programs on the maps and puts them on all interfaces. 0, or -errno,
+ * logged, and nothing is left attached. */
+int attach_new(const struct config *config, const struct bpfmaps *maps, struct netlink *netlink,
+	       struct attach **out);
+/* Takes exactly these programs off. */
+void attach_off(struct attach *attach);
+/* Closes; programs stay where they are. */
+void attach_free(struct attach *attach);
+
+/* As datapath_interfaces(); asks the kernel what is there now. */
+size_t attach_interfaces(const struct attach *attach, struct datapath_interface *out, size_t max);
+
+/* Takes off what a dead daemon left on the configured interfaces. Returns how many programs. */
+unsigned int attach_remove_left(const struct config *config, struct netlink *netlink);

@@ -1,0 +1,653 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The data plane behind datapath.h: hosts, binds and grants in the maps, and
+ * the parts that maps alone do not make: next hops, cookies, programs.
+ */
+#include "rsipd/datapath.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <uthash.h>
+#include <utlist.h>
+
+#include "lib/log.h"
+#include "rsipd/attach.h"
+#include "rsipd/bpfmaps.h"
+#include "rsipd/learn.h"
+#include "rsipd/netlink.h"
+#include "rsipd/nexthop.h"
+#include "rsipd/slots.h"
+
+#define EVENTS_MAX	256	/* handled in one go, so that the loop is not held up */
+
+struct host {
+	__be32 addr;
+	struct rsip_client value;
+	uint32_t binds;
+	struct bind_slot *slots;	/* of its binds */
+	UT_hash_handle hh;
+};
+
+struct grant {
+	struct rsip_grant_key key;
+	uint32_t refs;			/* remote 0: all binds of the pair; else RSIPSEC binds held to it */
+	uint32_t held;			/* remote 0: RSIPSEC binds of the pair that are held to a remote */
+	struct bind_slot *ipsec;	/* RSIPSEC binds that the entry may name; the first is named */
+	UT_hash_handle hh;
+};
+
+struct bind_slot {			/* the daemon's side of a slot of rsip_binds */
+	uint32_t generation;		/* 0: free */
+	struct host *host;		/* NULL: the host was removed before its bind */
+	struct grant *pair, *ipsec;	/* ipsec: where it is in the list; NULL: no RSIPSEC bind */
+	struct bind_slot *host_prev, *host_next, *ipsec_prev, *ipsec_next;
+};
+
+struct datapath {
+	const struct config *config;
+	struct netlink *netlink;
+	struct bpfmaps *maps;
+	struct nexthops *nexthops;
+	struct learn *learn;
+	struct attach *attach;		/* NULL: nothing is attached */
+	struct ring_buffer *events;
+	struct host *hosts;
+	struct grant *grants;
+	struct bind_slot *binds;	/* by slot */
+	struct slots free;
+	uint32_t generation;		/* of the last bind; any value but 0 */
+	unsigned int budget;		/* events still to be handled in this go */
+	uint64_t now;
+};
+
+/* --- hosts ------------------------------------------------------------------------------- */
+
+static struct host *host_find(const struct datapath *dp, __be32 addr)
+{
+	struct host *host;
+
+	HASH_FIND(hh, dp->hosts, &addr, sizeof(addr), host);
+	return host;
+}
+
+static int host_store(const struct datapath *dp, struct host *host)
+{
+	host->value.binds = host->binds;
+	return bpfmaps_put(dp->maps->fd[BPFMAP_CLIENTS], &host->addr, &host->value);
+}
+
+static int interface_of(const struct datapath *dp, __be32 gateway, uint32_t *ifindex)
+{
+	for (size_t i = 0; i < dp->config->private_count; i++) {
+		if (dp->config->private_interfaces[i].address != gateway)
+			continue;
+		*ifindex = if_nametoindex(dp->config->private_interfaces[i].name);
+		return *ifindex ? 0 : -ENODEV;
+	}
+	return -EADDRNOTAVAIL;
+}
+
+int datapath_client_add(struct datapath *dp, __be32 client, __be32 gateway, uint32_t client_id)
+{
+	struct host *host;
+	int err;
+
+	if (host_find(dp, client))
+		return -EEXIST;
+	host = calloc(1, sizeof(*host));
+	if (!host)
+		return -ENOMEM;
+	host->addr = client;
+	host->value.client_id = client_id;
+	err = interface_of(dp, gateway, &host->value.ifindex);
+	if (!err)
+		err = nexthop_host_add(dp->nexthops, client, &host->value.nexthop);
+	if (err) {
+		free(host);
+		return err;
+	}
+	err = host_store(dp, host);
+	if (err) {
+		nexthop_host_remove(dp->nexthops, host->value.nexthop);
+		free(host);
+		return err;
+	}
+	HASH_ADD(hh, dp->hosts, addr, sizeof(host->addr), host);
+	return 0;
+}
+
+static uint32_t slot_of(const struct datapath *dp, const struct bind_slot *b)
+{
+	return (uint32_t)(b - dp->binds);
+}
+
+/* From here on no packet uses the bind. */
+static void bind_stop(const struct datapath *dp, const struct bind_slot *b)
+{
+	__atomic_store_n(&dp->maps->binds[slot_of(dp, b)].generation, 0, __ATOMIC_SEQ_CST);
+}
+
+void datapath_client_remove(struct datapath *dp, __be32 client)
+{
+	struct host *host = host_find(dp, client);
+	struct bind_slot *b, *next;
+
+	if (!host)
+		return;
+	DL_FOREACH_SAFE2(host->slots, b, next, host_next) {
+		bind_stop(dp, b);
+		b->host = NULL;
+	}
+	bpf_map_delete_elem(dp->maps->fd[BPFMAP_CLIENTS], &client);
+	nexthop_host_remove(dp->nexthops, host->value.nexthop);
+	HASH_DEL(dp->hosts, host);
+	free(host);
+}
+
+/* --- grants --------------------------------------------------------------------------------- */
+
+static struct grant *grant_get(struct datapath *dp, const struct rsip_grant_key *key)
+{
+	struct grant *grant;
+
+	HASH_FIND(hh, dp->grants, key, sizeof(*key), grant);
+	if (grant)
+		return grant;
+	grant = calloc(1, sizeof(*grant));
+	if (!grant)
+		return NULL;
+	grant->key = *key;
+	HASH_ADD(hh, dp->grants, key, sizeof(grant->key), grant);
+	return grant;
+}
+
+/* Brings the entry in line with the binds it stands for; none: it goes. */
+static int grant_store(struct datapath *dp, struct grant *grant)
+{
+	struct rsip_grant value = { .flags = grant->held ? RSIP_GRANT_BY_REMOTE : 0 };
+
+	if (!grant->refs) {
+		bpf_map_delete_elem(dp->maps->fd[BPFMAP_GRANTS], &grant->key);
+		HASH_DEL(dp->grants, grant);
+		free(grant);
+		return 0;
+	}
+	if (grant->ipsec)
+		value.ipsec = (struct rsip_target){ slot_of(dp, grant->ipsec), grant->ipsec->generation };
+	return bpfmaps_put(dp->maps->fd[BPFMAP_GRANTS], &grant->key, &value);
+}
+
+static void grants_leave(struct datapath *dp, struct bind_slot *b)
+{
+	struct grant *pair = b->pair, *ipsec = b->ipsec;
+
+	if (ipsec) {
+		DL_DELETE2(ipsec->ipsec, b, ipsec_prev, ipsec_next);
+		if (ipsec != pair) {
+			pair->held--;
+			ipsec->refs--;
+			grant_store(dp, ipsec);
+		}
+	}
+	pair->refs--;
+	grant_store(dp, pair);
+	b->pair = b->ipsec = NULL;
+}
+
+/* The entries name the bind before it is live: until then they allow nothing. */
+static int grants_join(struct datapath *dp, struct bind_slot *b, const struct datapath_bind *bind)
+{
+	struct rsip_grant_key key = { .client = bind->client, .addr = bind->addr };
+	struct grant *pair = grant_get(dp, &key), *ipsec = NULL;
+	int err = 0;
+
+	if (!pair)
+		return -ENOMEM;
+	pair->refs++;
+	b->pair = pair;
+	if (bind->ipsec) {
+		key.remote = bind->remote;
+		ipsec = grant_get(dp, &key);
+		if (!ipsec) {
+			grants_leave(dp, b);
+			return -ENOMEM;
+		}
+		b->ipsec = ipsec;
+		DL_APPEND2(ipsec->ipsec, b, ipsec_prev, ipsec_next);
+	}
+	if (ipsec && ipsec != pair) {
+		pair->held++;
+		ipsec->refs++;
+		err = grant_store(dp, ipsec);
+	}
+	if (!err)
+		err = grant_store(dp, pair);
+	if (err)
+		grants_leave(dp, b);
+	return err;
+}
+
+/* --- demultiplexing entries --------------------------------------------------------------------- */
+
+static void port_key(unsigned int i, void *key, const void *arg)
+{
+	const struct datapath_bind *bind = arg;
+
+	*(struct rsip_port_key *)key = (struct rsip_port_key){
+		.addr = bind->addr, .port = htons(msg_port_at(bind->ports, i)),
+	};
+}
+
+/* Each SPI twice: for ESP and for AH. */
+static void spi_key(unsigned int i, void *key, const void *arg)
+{
+	const struct datapath_bind *bind = arg;
+
+	*(struct rsip_spi_key *)key = (struct rsip_spi_key){
+		.addr = bind->addr, .spi = htonl(bind->spis[i / 2]), .proto = i % 2 ? RSIP_PROTO_AH : RSIP_PROTO_ESP,
+	};
+}
+
+static unsigned int port_count(const struct datapath_bind *bind)
+{
+	bool named = bind->ports && (bind->ports->form == MSG_RUN || bind->ports->form == MSG_LIST);
+
+	return named ? bind->ports->count : 0;
+}
+
+static int entries_add(const struct datapath *dp, const struct datapath_bind *bind, uint32_t generation)
+{
+	const struct rsip_target target = { bind->slot, generation };
+	int err = bpfmaps_update(dp->maps->fd[BPFMAP_PORTS], sizeof(struct rsip_port_key), port_count(bind),
+				 port_key, bind, &target, sizeof(target));
+
+	if (err)
+		return err;
+	return bpfmaps_update(dp->maps->fd[BPFMAP_SPIS], sizeof(struct rsip_spi_key), 2u * bind->spi_count,
+			      spi_key, bind, &target, sizeof(target));
+}
+
+static void entries_remove(const struct datapath *dp, const struct datapath_bind *bind)
+{
+	bpfmaps_delete(dp->maps->fd[BPFMAP_PORTS], sizeof(struct rsip_port_key), port_count(bind), port_key, bind);
+	bpfmaps_delete(dp->maps->fd[BPFMAP_SPIS], sizeof(struct rsip_spi_key), 2u * bind->spi_count, spi_key, bind);
+}
+
+/* --- events ----------------------------------------------------------------------------------------- */
+
+static int on_event(void *arg, void *data, size_t size)
+{
+	struct datapath *dp = arg;
+	const struct rsip_event_resolve *packet = data;
+	const __u32 *kind = data;
+
+	if (size >= sizeof(struct rsip_event_cookie) && *kind == RSIP_EVENT_COOKIE)
+		learn_event(dp->learn, data, dp->now);
+	else if (size >= offsetof(struct rsip_event_resolve, packet) && *kind == RSIP_EVENT_RESOLVE &&
+		 packet->len <= size - offsetof(struct rsip_event_resolve, packet))
+		nexthop_packet(dp->nexthops, packet, dp->now);
+	return --dp->budget ? 0 : -EAGAIN;
+}
+
+/* What is left keeps the descriptor readable. */
+static void drain(struct datapath *dp)
+{
+	dp->budget = EVENTS_MAX;
+	ring_buffer__consume(dp->events);
+}
+
+/* --- binds ------------------------------------------------------------------------------------------ */
+
+static void bind_start(const struct datapath *dp, const struct bind_slot *b, const struct datapath_bind *bind)
+{
+	struct rsip_bind *to = &dp->maps->binds[slot_of(dp, b)];
+
+	*to = (struct rsip_bind){
+		.bind_id = bind->bind_id, .client = bind->client, .gateway = bind->gateway, .addr = bind->addr,
+		.remote = bind->remote, .remote_port = bind->remote_port, .nexthop = b->host->value.nexthop,
+		.tunnel = bind->tunnel == RSIP_TUNNEL_GRE ? RSIP_PROTO_GRE : RSIP_PROTO_IPIP,
+		.flags = bind->ipsec ? RSIP_BIND_IPSEC : 0,
+	};
+	__atomic_store_n(&to->generation, b->generation, __ATOMIC_RELEASE);
+}
+
+static void host_join(struct host *host, struct bind_slot *b)
+{
+	b->host = host;
+	host->binds++;
+	DL_APPEND2(host->slots, b, host_prev, host_next);
+}
+
+static void host_leave(struct bind_slot *b)
+{
+	if (!b->host)
+		return;
+	b->host->binds--;
+	DL_DELETE2(b->host->slots, b, host_prev, host_next);
+	b->host = NULL;
+}
+
+static void slot_free(struct datapath *dp, struct bind_slot *b)
+{
+	memset(&dp->maps->binds[slot_of(dp, b)], 0, sizeof(struct rsip_bind));
+	b->generation = 0;
+	slots_give(&dp->free, slot_of(dp, b));
+}
+
+int datapath_bind_add(struct datapath *dp, struct datapath_bind *bind)
+{
+	struct host *host = host_find(dp, bind->client);
+	struct bind_slot *b;
+	int err;
+
+	if (!host)
+		return -ENOENT;
+	bind->slot = slots_take(&dp->free);
+	if (bind->slot == SLOT_NONE)
+		return -ENOSPC;
+	b = &dp->binds[bind->slot];
+	dp->generation += dp->generation == UINT32_MAX ? 2 : 1;
+	*b = (struct bind_slot){ .generation = dp->generation };
+
+	err = entries_add(dp, bind, b->generation);
+	if (!err)
+		err = grants_join(dp, b, bind);
+	if (err) {
+		entries_remove(dp, bind);
+		slot_free(dp, b);
+		return err;
+	}
+	host_join(host, b);
+	host_store(dp, host);	/* replaces an element: takes no room */
+	bind_start(dp, b, bind);
+	return 0;
+}
+
+void datapath_bind_remove(struct datapath *dp, const struct datapath_bind *bind)
+{
+	struct bind_slot *b = bind->slot < dp->maps->entries[BPFMAP_BINDS] ? &dp->binds[bind->slot] : NULL;
+	struct host *host;
+
+	if (!b || !b->generation)
+		return;
+	host = b->host;
+	/* First the grants, so that another bind of the host takes over without a gap. */
+	grants_leave(dp, b);
+	bind_stop(dp, b);
+	entries_remove(dp, bind);
+	/* Cookies that the data plane counted and this process has not heard of wait in the ring. */
+	if (dp->maps->binds[bind->slot].cookies != cookie_count(learn_cookies(dp->learn), bind->slot))
+		drain(dp);
+	learn_bind_ended(dp->learn, bind->slot);
+	host_leave(b);
+	if (host)
+		host_store(dp, host);
+	slot_free(dp, b);
+}
+
+/* --- the loop ----------------------------------------------------------------------------------------- */
+
+int datapath_fd(const struct datapath *dp, unsigned int i)
+{
+	return i == 0 ? ring_buffer__epoll_fd(dp->events) : netlink_fd(dp->netlink);
+}
+
+void datapath_ready(struct datapath *dp, unsigned int i, uint64_t now_ms)
+{
+	dp->now = now_ms;
+	if (i == 0)
+		drain(dp);
+	else
+		nexthops_ready(dp->nexthops, now_ms);
+}
+
+void datapath_tick(struct datapath *dp, uint64_t now_ms)
+{
+	dp->now = now_ms;
+	nexthops_tick(dp->nexthops, now_ms);
+	learn_tick(dp->learn, now_ms);
+}
+
+/* --- for rsipctl, metrics, tests -------------------------------------------------------------------------- */
+
+size_t datapath_interfaces(const struct datapath *dp, struct datapath_interface *out, size_t max)
+{
+	return dp->attach ? attach_interfaces(dp->attach, out, max) : 0;
+}
+
+int datapath_counters(const struct datapath *dp, struct rsip_counter out[static RSIP_OUTCOME_COUNT])
+{
+	int cpus = libbpf_num_possible_cpus();
+	struct rsip_counter *values;
+	int err = 0;
+
+	if (cpus < 0)
+		return cpus;
+	values = calloc((size_t)cpus, sizeof(*values));
+	if (!values)
+		return -ENOMEM;
+	memset(out, 0, RSIP_OUTCOME_COUNT * sizeof(*out));
+	for (__u32 i = 0; i < RSIP_OUTCOME_COUNT && !err; i++) {
+		err = bpf_map_lookup_elem(dp->maps->fd[BPFMAP_COUNTERS], &i, values);
+		for (int cpu = 0; cpu < cpus && !err; cpu++) {
+			out[i].packets += values[cpu].packets;
+			out[i].bytes += values[cpu].bytes;
+		}
+	}
+	free(values);
+	return err;
+}
+
+struct cookie_visit {
+	bool (*visit)(const struct datapath_cookie *cookie, void *arg);
+	void *arg;
+};
+
+static bool visit_cookie(const struct cookie_entry *entry, void *arg)
+{
+	const struct cookie_visit *to = arg;
+	struct datapath_cookie cookie = { .peer = entry->peer, .port = ntohs(entry->key.port) };
+
+	memcpy(cookie.cookie, entry->key.cookie, sizeof(cookie.cookie));
+	return to->visit(&cookie, to->arg);
+}
+
+void datapath_cookies(const struct datapath *dp, uint32_t slot,
+		      bool (*visit)(const struct datapath_cookie *cookie, void *arg), void *arg)
+{
+	struct cookie_visit to = { visit, arg };
+
+	cookie_each(learn_cookies(dp->learn), slot, visit_cookie, &to);
+}
+
+/* --- life ---------------------------------------------------------------------------------------------------- */
+
+static int fill_device(const struct datapath *dp, const char *name)
+{
+	struct rsip_device device = { 0 };
+	struct netlink_link link;
+	int err = netlink_link_get(dp->netlink, 0, name, &link);
+
+	if (err)
+		return err;
+	device.ifindex = link.lower;
+	return bpfmaps_put(dp->maps->fd[BPFMAP_DEVICES], &device.ifindex, &device);
+}
+
+static int fill_devices(const struct datapath *dp)
+{
+	int err = 0;
+
+	for (size_t i = 0; i < dp->config->private_count && !err; i++)
+		err = fill_device(dp, dp->config->private_interfaces[i].name);
+	for (size_t i = 0; i < dp->config->public_count && !err; i++)
+		err = fill_device(dp, dp->config->public_interfaces[i].name);
+	return err;
+}
+
+static void address_key(unsigned int i, void *key, const void *arg)
+{
+	const struct addr_range *range = arg;
+
+	*(__be32 *)key = htonl(range->first + i);
+}
+
+static int fill_pool(const struct datapath *dp, const struct config_pool *pool)
+{
+	const struct rsip_address address = {
+		.flags = RSIP_ADDRESS_POOL | (pool->gateway_address ? RSIP_ADDRESS_SHARED : 0),
+	};
+	int err = 0;
+
+	for (size_t i = 0; i < pool->address_count && !err; i++)
+		err = bpfmaps_update(dp->maps->fd[BPFMAP_ADDRESSES], sizeof(__be32),
+				     pool->addresses[i].last - pool->addresses[i].first + 1, address_key,
+				     &pool->addresses[i], &address, sizeof(address));
+	return err;
+}
+
+static int fill_addresses(const struct datapath *dp)
+{
+	int err = 0, fd = dp->maps->fd[BPFMAP_ADDRESSES];
+
+	for (size_t i = 0; i < dp->config->pool_count && !err; i++)
+		err = fill_pool(dp, &dp->config->pools[i]);
+	for (size_t i = 0; i < dp->config->private_count && !err; i++) {
+		const __be32 *na = &dp->config->private_interfaces[i].address;
+		struct rsip_address address = { 0 };
+
+		bpf_map_lookup_elem(fd, na, &address);	/* not there: no other flags */
+		address.flags |= RSIP_ADDRESS_TUNNEL;
+		err = bpfmaps_put(fd, na, &address);
+	}
+	return err;
+}
+
+static int open_parts(struct datapath *dp)
+{
+	struct bpfmaps *maps = dp->maps;
+	int err = slots_init(&dp->free, 0, maps->entries[BPFMAP_BINDS]);
+
+	dp->binds = calloc(maps->entries[BPFMAP_BINDS], sizeof(*dp->binds));
+	dp->learn = learn_new(maps);
+	if (err || !dp->binds || !dp->learn)
+		return -ENOMEM;
+	dp->events = ring_buffer__new(maps->fd[BPFMAP_EVENTS], on_event, dp, NULL);
+	if (!dp->events)
+		return -errno;
+	err = fill_addresses(dp);
+	if (!err)
+		err = fill_devices(dp);
+	if (!err)
+		err = nexthops_new(dp->config, dp->netlink, maps->nexthops, maps->entries[BPFMAP_NEXTHOPS],
+				   maps->routes, &dp->nexthops);
+	return err;
+}
+
+/* Leases do not outlive the daemon: what an earlier one left must not forward for them. */
+static void remove_left(const struct config *config, struct netlink *netlink)
+{
+	unsigned int programs = attach_remove_left(config, netlink), pins = bpfmaps_remove_pins(config);
+
+	if (programs || pins)
+		log_info("data plane: removed what an earlier rsipd left: %u programs, %u pins under %s", programs,
+			 pins, config->datapath.pin);
+}
+
+int datapath_open(const struct config *config, struct datapath **out)
+{
+	struct datapath *dp = calloc(1, sizeof(*dp));
+	int err;
+
+	if (!dp)
+		return -ENOMEM;
+	attach_log();
+	dp->config = config;
+	dp->generation = (uint32_t)time(NULL);
+	err = netlink_open(&dp->netlink);
+	if (err) {
+		log_error("data plane: no netlink: %s", strerror(-err));
+		datapath_close(dp);
+		return err;
+	}
+	remove_left(config, dp->netlink);
+	err = bpfmaps_open(config, &dp->maps);
+	if (!err) {
+		err = open_parts(dp);
+		if (err) {
+			log_error("data plane: cannot be set up: %s", strerror(-err));
+			bpfmaps_remove_pins(config);
+		}
+	}
+	if (err) {
+		datapath_close(dp);
+		return err;
+	}
+	*out = dp;
+	return 0;
+}
+
+int datapath_attach(struct datapath *dp)
+{
+	return dp->attach ? -EALREADY : attach_new(dp->config, dp->maps, dp->netlink, &dp->attach);
+}
+
+void datapath_detach(struct datapath *dp)
+{
+	if (dp->attach) {
+		attach_off(dp->attach);
+		attach_free(dp->attach);
+		dp->attach = NULL;
+	}
+	bpfmaps_remove_pins(dp->config);
+}
+
+static void free_hosts(struct datapath *dp)
+{
+	struct grant *grant, *next_grant;
+	struct host *host, *next_host;
+
+	HASH_ITER(hh, dp->grants, grant, next_grant) {
+		HASH_DEL(dp->grants, grant);
+		free(grant);
+	}
+	HASH_ITER(hh, dp->hosts, host, next_host) {
+		HASH_DEL(dp->hosts, host);
+		free(host);
+	}
+}
+
+void datapath_close(struct datapath *dp)
+{
+	if (!dp)
+		return;
+	attach_free(dp->attach);
+	nexthops_free(dp->nexthops);
+	ring_buffer__free(dp->events);
+	learn_free(dp->learn);
+	free_hosts(dp);
+	slots_fini(&dp->free);
+	free(dp->binds);
+	bpfmaps_close(dp->maps);
+	netlink_close(dp->netlink);
+	free(dp);
+}
+
+int datapath_remove_pins(const struct config *config)
+{
+	struct netlink *netlink;
+	int err = netlink_open(&netlink);
+
+	if (err)
+		return err;
+	attach_log();
+	remove_left(config, netlink);
+	netlink_close(netlink);
+	return 0;
+}
