@@ -14,7 +14,7 @@
 #include "vmlinux.h"
 #include <bpf/bpf_endian.h>
 #include <bpf/bpf_helpers.h>
-#include <rsip/tunnel.h>
+#include <rsip/encap.h>
 
 #define TC_ACT_UNSPEC	(-1)
 #define TC_ACT_SHOT	2
