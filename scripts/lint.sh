@@ -78,10 +78,17 @@ done | check "links to files that do not exist"
 
 # Every outcome of a packet is explained, and none that does not exist.
 # shellcheck disable=SC2016 # backquotes of Markdown
-diff <(sed -n 's/^\tX(\([A-Z_]*\),.*/\L\1/p' include/rsip/datapath.h | sort) \
-	<(sed -n 's/^| `\(\(in\|out\)_[a-z_]*\|error\)` |.*/\1/p' docs/operations.md | sort) |
+diff <(sed -n 's/^\tX(\([A-Z_]*\),.*/\L\1/p' include/rsip/datapath.h | tr _ - | sort) \
+	<(sed -n 's/^| `\(\(in\|out\)-[a-z-]*\|error\)` |.*/\1/p' docs/operations.md | sort) |
 	sed -n 's/^< \(.*\)/\1 is not in docs\/operations.md/p; s/^> \(.*\)/\1 is not in include\/rsip\/datapath.h/p' |
 	check "outcomes"
+
+# Every command of rsipctl is in its man page and in operations.md.
+sed -n '/commands\[\] = {/,/^};/s/^\t{ "\([a-z]*\)",.*/\1/p' user/rsipd/control.c | while read -r word; do
+	grep -qE "\`rsipctl $word\b" docs/operations.md || echo "rsipctl $word is not in docs/operations.md"
+	[ ! -f docs/man/rsipctl.8 ] || grep -qE "^\.(It|Ic|Cm) .*\b$word\b" docs/man/rsipctl.8 ||
+		echo "rsipctl $word is not in docs/man/rsipctl.8"
+done | check "commands"
 
 # Tags of tests name rows that exist.
 scripts/conformance.sh 2>&1 >/dev/null | check "covers: tags"
