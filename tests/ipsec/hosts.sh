@@ -193,3 +193,72 @@ echo_test() {
 		;;
 	esac
 }
+
+# --- keys by hand: IPsec without IKE, to see one packet type alone -----------------------
+
+AUTH=0x000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f
+AEAD=0x000102030405060708090a0b0c0d0e0f10111213
+
+# These two print lines for "ip -batch".
+# sa PROTOCOL MODE SOURCE DESTINATION SPI
+sa() {
+	case $1 in
+	esp) echo "xfrm state add src $3 dst $4 proto esp spi $5 reqid $5 mode $2 aead rfc4106(gcm(aes)) $AEAD 128" ;;
+	ah) echo "xfrm state add src $3 dst $4 proto ah spi $5 reqid $5 mode $2 auth-trunc hmac(sha256) $AUTH 128" ;;
+	esac
+}
+
+# policy in|out PROTOCOL MODE FROM TO SOURCE DESTINATION SPI: what goes from FROM to TO
+# must use that security association of SOURCE and DESTINATION
+policy() {
+	echo "xfrm policy add src $4 dst $5 dir $1 tmpl src $6 dst $7 proto $2 reqid $8 mode $3"
+}
+
+# manual_tunnel HOST PROTOCOL LOCAL-NET REMOTE-NET LOCAL REMOTE SPI-OUT SPI-IN
+manual_tunnel() {
+	{
+		sa "$2" tunnel "$5" "$6" "$7"
+		sa "$2" tunnel "$6" "$5" "$8"
+		policy out "$2" tunnel "$3" "$4" "$5" "$6" "$7"
+		policy in "$2" tunnel "$4" "$3" "$6" "$5" "$8"
+	} | on "$1" ip -batch -
+}
+
+# manual_transport HOST PROTOCOL LOCAL REMOTE SPI-OUT SPI-IN
+manual_transport() {
+	{
+		sa "$2" transport "$3" "$4" "$5"
+		sa "$2" transport "$4" "$3" "$6"
+		policy out "$2" transport "$3" "$4" "$3" "$4" "$5"
+		policy in "$2" transport "$4" "$3" "$4" "$3" "$6"
+	} | on "$1" ip -batch -
+}
+
+# manual_clear HOST...
+manual_clear() {
+	local host
+	for host in "$@"; do printf 'xfrm state flush\nxfrm policy flush\n' | on "$host" ip -batch - || return; done
+}
+
+# How many packets failed the integrity check of the SA with this SPI on HOST
+manual_failed() {
+	on "$1" ip -s xfrm state list spi "$2" | awk '{ for (i = 1; i < NF; i++) if ($i == "failed") print $(i + 1) }'
+}
+
+# pings HOST FROM TO COUNT: how many of COUNT come back
+pings() { on "$1" busybox ping -W 1 -A -q -c "$4" -I "$2" "$3" | awk '/packets received/ { print $4 }'; }
+
+# AH in transport mode between x1 and y, which knows x1 by the address NAT gives it
+nat_ah() {
+	manual_transport x1 ah 10.0.0.11 203.0.113.2 0x1001 0x2001 &&
+		manual_transport y ah 203.0.113.2 203.0.113.1 0x2001 0x1001
+}
+
+# ESP in tunnel mode from x1 and x2 to y, which knows both by the same address
+nat_esp() {
+	local n
+	for n in 1 2; do
+		manual_tunnel x$n esp 10.50.$n.1 10.99.0.1 10.0.0.1$n 203.0.113.2 0x100$n 0x200$n &&
+			manual_tunnel y esp 10.99.0.1 10.50.$n.1 203.0.113.2 203.0.113.1 0x200$n 0x100$n || return
+	done
+}
