@@ -203,8 +203,10 @@ void lease_extend(struct leases *leases, struct bind *bind, uint32_t seconds, ui
 	live_as_long(leases, bind);
 }
 
-void lease_release(struct leases *leases, struct bind *bind, uint64_t now)
+/* Takes a bind out of everything but the pool. */
+static struct pool_grant *forget_bind(struct leases *leases, struct bind *bind)
 {
+	struct pool_grant *grant = bind->grant;
 	struct client *client = bind->client;
 
 	if (bind->prev)
@@ -214,13 +216,28 @@ void lease_release(struct leases *leases, struct bind *bind, uint64_t now)
 	if (bind->next)
 		bind->next->prev = bind->prev;
 	client->bind_count--;
-	client->port_count -= bind->grant->port_count;
-	client->spi_count -= bind->grant->spi_count;
+	client->port_count -= grant->port_count;
+	client->spi_count -= grant->spi_count;
 	leases->bind_count--;
 	table_remove(&leases->binds_by_id, &bind->by_id);
 	wheel_remove(&leases->bind_timers, &bind->timer);
-	pool_release(leases->pools, bind->grant, now);
 	free(bind);
+	return grant;
+}
+
+void lease_release(struct leases *leases, struct bind *bind, uint64_t now)
+{
+	pool_release(leases->pools, forget_bind(leases, bind), now);
+}
+
+void lease_cancel(struct leases *leases, struct bind *bind, uint64_t expires)
+{
+	struct client *client = bind->client;
+
+	client->bind_ids = bind->bind_id - 1;
+	client->expires = expires;
+	wheel_set(&leases->client_timers, &client->timer, expires);
+	pool_cancel(leases->pools, forget_bind(leases, bind));
 }
 
 /* --- time ----------------------------------------------------------------------------- */

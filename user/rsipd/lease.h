@@ -81,6 +81,9 @@ void lease_deregister(struct leases *leases, struct client *client, uint64_t now
  * least as long (LSE-03). NULL when binds_max is reached: the grant stays the caller's. */
 struct bind *lease_grant(struct leases *leases, struct client *client, enum lease_kind kind,
 			 struct pool_grant *grant, uint32_t seconds, uint64_t now);
+/* Undoes a lease_grant() that nobody heard of (E-07): the grant is free at once,
+ * the registration ends at `expires`, when it did before. */
+void lease_cancel(struct leases *leases, struct bind *bind, uint64_t expires);
 struct bind *lease_bind_by_id(const struct leases *leases, const struct client *client, uint32_t bind_id);
 /* Moves the end to now + seconds, but never nearer (EXT-08); moves R as well (LSE-03). */
 void lease_extend(struct leases *leases, struct bind *bind, uint32_t seconds, uint64_t now);

@@ -430,6 +430,16 @@ void pool_release(struct pools *pools, struct pool_grant *grant, uint64_t now)
 	queue_push(&pools->resting, grant);
 }
 
+void pool_cancel(struct pools *pools, struct pool_grant *grant)
+{
+	struct pool_address *address = grant->address;
+
+	address->grants--;
+	dissolve(address, grant);
+	tree_update(address);
+	address_close(address);
+}
+
 /* --- what is asked for ------------------------------------------------------------ */
 
 static bool is_named(const struct msg_ports *ports)

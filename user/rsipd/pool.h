@@ -73,6 +73,8 @@ uint16_t pool_take(struct pools *pools, const struct pool_request *request, __be
 /* Gives all of a grant back; it rests from `now` on. The grant is the pool's
  * again. Never fails. */
 void pool_release(struct pools *pools, struct pool_grant *grant, uint64_t now);
+/* Undoes a pool_take() that nobody heard of: all of it is free at once. */
+void pool_cancel(struct pools *pools, struct pool_grant *grant);
 
 /* Lets everything whose hold-down ended by `now` be lent again; called by
  * pool_take() and by session_tick(). Costs what ends, no more. */
