@@ -1,0 +1,255 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Reading pinned maps. */
+#include "rsipctl/pins.h"
+
+#include <arpa/inet.h>
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <errno.h>
+#include <net/if.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <rsip/datapath.h>
+#include <rsip/proto.h>
+#include "lib/msg.h"
+#include "lib/show.h"
+
+/* The descriptor of a map, or -errno. */
+static int open_map(const char *pin, const char *name)
+{
+	char path[512];
+	int fd;
+
+	snprintf(path, sizeof(path), "%s/%s/%s", pin, RSIP_LAYOUT, name);
+	fd = bpf_obj_get(path);
+	return fd < 0 ? -errno : fd;
+}
+
+int pins_counters(const char *pin, json_t **out)
+{
+	struct rsip_counter sums[RSIP_OUTCOME_COUNT] = { 0 }, *cpus;
+	int fd = open_map(pin, "rsip_counters"), count = libbpf_num_possible_cpus(), err = 0;
+
+	if (fd < 0)
+		return fd;
+	cpus = count > 0 ? calloc((size_t)count, sizeof(*cpus)) : NULL;
+	if (!cpus)
+		err = -ENOMEM;
+	for (__u32 i = 1; i < RSIP_OUTCOME_COUNT && !err; i++) {
+		if (bpf_map_lookup_elem(fd, &i, cpus)) {
+			err = -errno;
+			break;
+		}
+		for (int cpu = 0; cpu < count; cpu++) {
+			sums[i].packets += cpus[cpu].packets;
+			sums[i].bytes += cpus[cpu].bytes;
+		}
+	}
+	if (!err)
+		*out = json_pack("{so}", "outcomes", show_counters(sums));
+	free(cpus);
+	close(fd);
+	return err;
+}
+
+/* --- clients ------------------------------------------------------------------------- */
+
+static json_t *show_client(__be32 address, const struct rsip_client *client)
+{
+	char interface[IF_NAMESIZE];
+
+	return json_pack("{sI so sI ss?}", "client_id", (json_int_t)client->client_id, "client", show_addr(address),
+			 "binds", (json_int_t)client->binds, "interface", if_indextoname(client->ifindex, interface));
+}
+
+int pins_clients(const char *pin, json_t **out)
+{
+	int fd = open_map(pin, "rsip_clients");
+	__be32 key, *previous = NULL;
+	struct rsip_client client;
+	json_t *list;
+
+	if (fd < 0)
+		return fd;
+	list = json_array();
+	while (!bpf_map_get_next_key(fd, previous, &key)) {
+		if (!bpf_map_lookup_elem(fd, &key, &client))
+			json_array_append_new(list, show_client(key, &client));
+		previous = &key;
+	}
+	close(fd);
+	*out = list;
+	return 0;
+}
+
+/* --- bindings ---------------------------------------------------------------------------- */
+
+/* Which number, a port or an SPI, leads to which bind. */
+struct lead {
+	struct rsip_target target;
+	uint32_t number;
+};
+
+struct leads {
+	struct lead *list;
+	size_t count, capacity;
+};
+
+static int add_lead(struct leads *leads, const struct rsip_target *target, uint32_t number)
+{
+	if (leads->count == leads->capacity) {
+		size_t capacity = leads->capacity ? 2 * leads->capacity : 1024;
+		struct lead *list = realloc(leads->list, capacity * sizeof(*list));
+
+		if (!list)
+			return -ENOMEM;
+		leads->list = list;
+		leads->capacity = capacity;
+	}
+	leads->list[leads->count++] = (struct lead){ *target, number };
+	return 0;
+}
+
+static int by_bind(const void *a, const void *b)
+{
+	const struct lead *left = a, *right = b;
+
+	if (left->target.bind != right->target.bind)
+		return left->target.bind < right->target.bind ? -1 : 1;
+	if (left->number != right->number)
+		return left->number < right->number ? -1 : 1;
+	return 0;
+}
+
+static int read_ports(int fd, struct leads *leads)
+{
+	struct rsip_port_key key, *previous = NULL;
+	struct rsip_target target;
+
+	while (!bpf_map_get_next_key(fd, previous, &key)) {
+		if (!bpf_map_lookup_elem(fd, &key, &target) && add_lead(leads, &target, ntohs(key.port)))
+			return -ENOMEM;
+		previous = &key;
+	}
+	return 0;
+}
+
+/* An SPI stands there for ESP and for AH: once is enough. */
+static int read_spis(int fd, struct leads *leads)
+{
+	struct rsip_spi_key key, *previous = NULL;
+	struct rsip_target target;
+
+	while (!bpf_map_get_next_key(fd, previous, &key)) {
+		if (key.proto == RSIP_PROTO_ESP && !bpf_map_lookup_elem(fd, &key, &target) &&
+		    add_lead(leads, &target, ntohl(key.spi)))
+			return -ENOMEM;
+		previous = &key;
+	}
+	return 0;
+}
+
+static int read_leads(const char *pin, const char *name, int (*read)(int fd, struct leads *leads), struct leads *leads)
+{
+	int fd = open_map(pin, name), err;
+
+	if (fd < 0)
+		return fd;
+	err = read(fd, leads);
+	close(fd);
+	if (!err && leads->count)
+		qsort(leads->list, leads->count, sizeof(*leads->list), by_bind);
+	return err;
+}
+
+/* The numbers of the bind in `slot`. Slots are asked for in rising order: `at` moves along. */
+static json_t *show_leads(const struct leads *leads, size_t *at, uint32_t slot, uint32_t generation, bool hex)
+{
+	uint32_t numbers[RSIP_SPIS_MAX];
+	size_t count = 0;
+
+	while (*at < leads->count && leads->list[*at].target.bind < slot)
+		++*at;
+	for (; *at < leads->count && leads->list[*at].target.bind == slot; ++*at) {
+		const struct lead *lead = &leads->list[*at];
+
+		if (lead->target.generation == generation && count < RSIP_SPIS_MAX)
+			numbers[count++] = lead->number;
+	}
+	return show_numbers(numbers, count, hex);
+}
+
+static json_t *show_client_id(int clients, __be32 address)
+{
+	struct rsip_client client;
+
+	if (clients < 0 || bpf_map_lookup_elem(clients, &address, &client))
+		return json_null();
+	return json_integer(client.client_id);
+}
+
+static json_t *list_binds(const struct rsip_bind *binds, size_t max, const struct leads *ports,
+			  const struct leads *spis, int clients)
+{
+	json_t *list = json_array();
+	size_t port = 0, spi = 0;
+
+	for (uint32_t slot = 0; slot < max; slot++) {
+		const struct rsip_bind *bind = &binds[slot];
+
+		if (!bind->generation)
+			continue;
+		json_array_append_new(list, json_pack("{so sI so so so so so so ss ss}",
+			"client_id", show_client_id(clients, bind->client),
+			"bind_id", (json_int_t)bind->bind_id,
+			"client", show_addr(bind->client),
+			"gateway", show_addr(bind->gateway),
+			"address", show_addr(bind->addr),
+			"ports", show_leads(ports, &port, slot, bind->generation, false),
+			"spis", show_leads(spis, &spi, slot, bind->generation, true),
+			"remote", show_remote(bind->remote, ntohs(bind->remote_port)),
+			"tunnel", msg_tunnel_name(bind->tunnel == RSIP_PROTO_GRE ? RSIP_TUNNEL_GRE : RSIP_TUNNEL_IPIP),
+			"method", msg_method_name(bind->flags & RSIP_BIND_IPSEC ? RSIP_METHOD_RSIPSEC :
+										  RSIP_METHOD_RSAP)));
+	}
+	return list;
+}
+
+int pins_bindings(const char *pin, json_t **out)
+{
+	int fd = open_map(pin, "rsip_binds"), clients = -1, err;
+	struct bpf_map_info info = { 0 };
+	__u32 info_len = sizeof(info);
+	struct leads ports = { 0 }, spis = { 0 };
+	void *binds = MAP_FAILED;
+	size_t len = 0;
+
+	if (fd < 0)
+		return fd;
+	err = bpf_obj_get_info_by_fd(fd, &info, &info_len) ? -errno : 0;
+	if (!err && info.value_size != sizeof(struct rsip_bind))
+		err = -EPROTO;
+	if (err)
+		goto out;
+	len = (size_t)info.max_entries * sizeof(struct rsip_bind);
+	binds = mmap(NULL, len, PROT_READ, MAP_SHARED, fd, 0);
+	err = binds == MAP_FAILED ? -errno : read_leads(pin, "rsip_ports", read_ports, &ports);
+	if (!err)
+		err = read_leads(pin, "rsip_spis", read_spis, &spis);
+	if (err)
+		goto out;
+	clients = open_map(pin, "rsip_clients");
+	*out = list_binds(binds, info.max_entries, &ports, &spis, clients);
+out:
+	if (clients >= 0)
+		close(clients);
+	if (binds != MAP_FAILED)
+		munmap(binds, len);
+	free(ports.list);
+	free(spis.list);
+	close(fd);
+	return err;
+}
