@@ -1,0 +1,276 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* `rsip`: runs an instance (up), or asks the one that runs (everything else). */
+#include <errno.h>
+#include <fcntl.h>
+#include <glob.h>
+#include <limits.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "lib/ask.h"
+#include "lib/log.h"
+#include "lib/out.h"
+#include "rsip/options.h"
+#include "rsip/up.h"
+
+#define RUN_DIR		"/run/rsip"
+#define READY_MS	30000	/* how long `up -d` waits for the lease */
+
+enum exit_status { EXIT_OK, EXIT_FAILED, EXIT_USAGE, EXIT_UNREACHABLE };
+
+/* Network namespaces share /run, so their number is part of the name. 0: cannot be told. */
+static unsigned long namespace_number(void)
+{
+	struct stat status;
+
+	return stat("/proc/self/ns/net", &status) ? 0 : (unsigned long)status.st_ino;
+}
+
+static void instance_path(const struct options *options, const char *ending, char out[static PATH_MAX])
+{
+	snprintf(out, PATH_MAX, RUN_DIR "/rsip-%s-%lu.%s", options->gateway_text, namespace_number(), ending);
+}
+
+/* --- up ------------------------------------------------------------------------------- */
+
+struct background {
+	int ready;		/* write end of the pipe to the parent, or -1 */
+	int log;		/* where stderr goes when the parent has left */
+};
+
+static void print_ready(FILE *to, const json_t *status, const struct options *options)
+{
+	const json_t *lease = json_object_get(status, "lease");
+	const char *spis = json_string_value(json_object_get(lease, "spis"));
+	const char *ports = json_string_value(json_object_get(lease, "ports"));
+
+	if (options->json) {
+		out_json(to, status);
+		return;
+	}
+	fprintf(to, "%s on %s", json_string_value(json_object_get(lease, "address")),
+		json_string_value(json_object_get(json_object_get(status, "tunnel"), "interface")));
+	if (spis != NULL)
+		fprintf(to, ", SPIs %s", spis);
+	if (ports != NULL)
+		fprintf(to, ", ports %s", ports);
+	fprintf(to, ", from %s\n", options->gateway_text);
+}
+
+/* The lease is up: tells the person, or the parent, which leaves then. */
+static void on_ready(json_t *status, const struct options *options, void *arg)
+{
+	struct background *background = arg;
+	FILE *to = background->ready >= 0 ? fdopen(background->ready, "w") : stdout;
+	int null;
+
+	if (to != NULL) {
+		print_ready(to, status, options);
+		fflush(to);
+	}
+	json_decref(status);
+	if (background->ready < 0)
+		return;
+	null = open("/dev/null", O_RDWR | O_CLOEXEC);
+	dup2(null, STDIN_FILENO);
+	dup2(null, STDOUT_FILENO);
+	dup2(background->log, STDERR_FILENO);
+	close(null);
+	if (to != NULL)
+		fclose(to);
+}
+
+/* Copies what the child says when it is ready. false: it ended before, or took too long. */
+static bool wait_ready(int fd)
+{
+	struct pollfd poll_for = { .fd = fd, .events = POLLIN };
+	bool ready = false;
+	char text[4096];
+	ssize_t len;
+
+	if (poll(&poll_for, 1, READY_MS) <= 0) {
+		fprintf(stderr, "rsip: no lease after %d s\n", READY_MS / 1000);
+		return false;
+	}
+	while ((len = read(fd, text, sizeof(text))) > 0) {
+		fwrite(text, 1, (size_t)len, stdout);
+		ready = true;
+	}
+	return ready;
+}
+
+static int parent_wait(pid_t child, int fd)
+{
+	int status;
+
+	if (wait_ready(fd)) {
+		fflush(stdout);
+		return EXIT_OK;
+	}
+	kill(child, SIGTERM);
+	waitpid(child, &status, 0);
+	return EXIT_FAILED;
+}
+
+static int run_up(const struct options *options, struct background *background)
+{
+	char path[PATH_MAX];
+
+	instance_path(options, "sock", path);
+	return up_run(options, path, on_ready, background) ? EXIT_FAILED : EXIT_OK;
+}
+
+static int run_background(const struct options *options)
+{
+	struct background background;
+	char path[PATH_MAX];
+	int fds[2];
+	pid_t child;
+
+	instance_path(options, "log", path);
+	background.log = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0640);
+	if (background.log < 0 || pipe2(fds, O_CLOEXEC)) {
+		fprintf(stderr, "rsip: %s: %s\n", path, strerror(errno));
+		return EXIT_FAILED;
+	}
+	child = fork();
+	if (child < 0) {
+		fprintf(stderr, "rsip: fork: %s\n", strerror(errno));
+		return EXIT_FAILED;
+	}
+	if (child > 0) {
+		close(fds[1]);
+		return parent_wait(child, fds[0]);
+	}
+	close(fds[0]);
+	setsid();
+	background.ready = fds[1];
+	return run_up(options, &background);
+}
+
+static int command_up(const struct options *options)
+{
+	struct background background = { -1, -1 };
+	char path[PATH_MAX];
+	int lock;
+
+	if (mkdir(RUN_DIR, 0755) && errno != EEXIST) {
+		fprintf(stderr, "rsip: %s: %s\n", RUN_DIR, strerror(errno));
+		return EXIT_FAILED;
+	}
+	instance_path(options, "lock", path);
+	lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	if (lock < 0 || flock(lock, LOCK_EX | LOCK_NB)) {
+		if (lock >= 0 && errno == EWOULDBLOCK)
+			fprintf(stderr, "rsip: `rsip up' runs already for %s\n", options->gateway_text);
+		else
+			fprintf(stderr, "rsip: %s: %s\n", path, strerror(errno));
+		return EXIT_FAILED;
+	}
+	return options->background ? run_background(options) : run_up(options, &background);
+}
+
+/* --- asking the running instance ------------------------------------------------------------ */
+
+/* Which instance is meant: that of -g, or the only one in this network namespace. */
+static enum exit_status find_instance(const struct options *options, char out[static PATH_MAX])
+{
+	enum exit_status result = EXIT_UNREACHABLE;
+	char pattern[PATH_MAX];
+	glob_t found = { 0 };
+
+	if (options->gateway.sin_port != 0) {
+		instance_path(options, "sock", out);
+		return EXIT_OK;
+	}
+	snprintf(pattern, sizeof(pattern), RUN_DIR "/rsip-*-%lu.sock", namespace_number());
+	glob(pattern, 0, NULL, &found);
+	if (found.gl_pathc == 0) {
+		fprintf(stderr, "rsip: no `rsip up' runs here\n");
+	} else if (found.gl_pathc > 1) {
+		fprintf(stderr, "rsip: `rsip up' runs for several gateways: name one with -g ADDRESS\n");
+		result = EXIT_USAGE;
+	} else {
+		snprintf(out, PATH_MAX, "%s", found.gl_pathv[0]);
+		result = EXIT_OK;
+	}
+	globfree(&found);
+	return result;
+}
+
+static void print_result(const struct options *options, const json_t *result)
+{
+	static const struct out_column columns[] = {
+		{ "destination", "DESTINATION" },
+		{ "is", "IS" },
+		{ 0 },
+	};
+
+	if (options->json)
+		out_json(stdout, result);
+	else if (options->command == COMMAND_QUERY)
+		out_table(stdout, result, columns, "The gateway names no local network.");
+	else if (options->command == COMMAND_STATUS)
+		out_fields(stdout, result);
+}
+
+static enum exit_status command_ask(const struct options *options, const char *name)
+{
+	const char **words = calloc(options->word_count + 1, sizeof(*words));
+	char path[PATH_MAX];
+	enum exit_status result;
+	json_t *answer = NULL;
+	int err;
+
+	if (words == NULL)
+		return EXIT_FAILED;
+	words[0] = name;
+	for (size_t i = 0; i < options->word_count; i++)
+		words[i + 1] = options->words[i];
+	result = find_instance(options, path);
+	if (result != EXIT_OK)
+		goto out;
+	err = ask(path, words, options->word_count + 1, &answer);
+	if (err) {
+		fprintf(stderr, "rsip: `rsip up' cannot be reached: %s: %s\n", path, strerror(-err));
+		result = EXIT_UNREACHABLE;
+	} else if (!json_is_true(json_object_get(answer, "ok"))) {
+		fprintf(stderr, "rsip: %s\n", json_string_value(json_object_get(answer, "error")));
+		result = EXIT_FAILED;
+	} else {
+		print_result(options, json_object_get(answer, "result"));
+	}
+	json_decref(answer);
+out:
+	free(words);
+	return result;
+}
+
+int main(int argc, char **argv)
+{
+	static const char *const names[] = {
+		[COMMAND_DOWN] = "down",
+		[COMMAND_STATUS] = "status",
+		[COMMAND_QUERY] = "query",
+		[COMMAND_RELEASE] = "release",
+	};
+	struct options options;
+	bool done;
+	int result = EXIT_OK;
+
+	if (options_parse(argc, argv, &options, &done))
+		return EXIT_USAGE;
+	signal(SIGPIPE, SIG_IGN);
+	if (!done)
+		result = options.command == COMMAND_UP ? command_up(&options) :
+							 (int)command_ask(&options, names[options.command]);
+	free(options.words);
+	return result;
+}

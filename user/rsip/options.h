@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* The command line of `rsip`. */
+#pragma once
+
+#include <netinet/in.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <linux/types.h>
+
+#define OPTIONS_GATEWAY_LEN	22	/* "255.255.255.255:65535" and its NUL */
+
+enum options_command { COMMAND_UP, COMMAND_DOWN, COMMAND_STATUS, COMMAND_QUERY, COMMAND_RELEASE };
+
+struct options {
+	enum options_command command;
+	struct sockaddr_in gateway;		/* port 0: none was given */
+	char gateway_text[OPTIONS_GATEWAY_LEN];	/* ADDRESS:PORT */
+	bool json, background, tcp;
+	uint16_t spis;				/* 0: RSAP-IP, no IPsec */
+	uint8_t ports;				/* those of --ike ephemeral included */
+	__be32 local, remote;
+	uint16_t remote_port;			/* host order */
+	uint8_t tunnel;				/* enum rsip_tunnel, 0: the gateway's default */
+	uint16_t ike_port;			/* local IKE port; 0: a leased one (ephemeral) */
+	const char *hook, *strongswan;
+	char **words;				/* what follows the command */
+	size_t word_count;
+};
+
+/* 0, or -EINVAL after a line on stderr that says what is wrong and what is allowed. `--help`
+ * and `--version` print and set *done. */
+int options_parse(int argc, char **argv, struct options *out, bool *done);
