@@ -1,0 +1,457 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* Loads the programs, fills the world of run.h, runs packets. */
+#include "run.h"
+
+#include <arpa/inet.h>
+#include <criterion/criterion.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <linux/bpf.h>
+
+#define LOG_SIZE	(1 << 16)
+
+enum {
+	HOP_NONE,
+	HOP_X1,
+	HOP_X2,
+	HOP_X4,
+	HOP_X5,
+	HOP_X6,
+	HOP_XD,
+	HOP_XR,
+	HOP_XV,
+	HOP_XM,
+	HOP_Y,
+	HOP_YD,
+	HOP_YR,
+	HOP_YV,
+	HOP_YM,
+	HOP_X3,
+};
+
+static const struct {
+	const char *dst;
+	unsigned int state, mtu, vlan;
+} hops[] = {
+	[HOP_X1] = { "x1", RSIP_NEXTHOP_VALID, 1500, 0 },
+	[HOP_X2] = { "x2", RSIP_NEXTHOP_VALID, 1500, 0 },
+	[HOP_X3] = { "x3", RSIP_NEXTHOP_VALID, 1500, 0 },
+	[HOP_X4] = { "x4", RSIP_NEXTHOP_VALID, 1500, 0 },
+	[HOP_X5] = { "x5", RSIP_NEXTHOP_VALID, 1500, 0 },
+	[HOP_X6] = { "x6", RSIP_NEXTHOP_VALID, 1500, 0 },
+	[HOP_XD] = { "xd", RSIP_NEXTHOP_UNRESOLVED, 0, 0 },
+	[HOP_XR] = { "xr", RSIP_NEXTHOP_REJECT, 1500, 0 },
+	[HOP_XV] = { "xv", RSIP_NEXTHOP_VALID, 1500, 7 },
+	[HOP_XM] = { "xm", RSIP_NEXTHOP_VALID, 100, 0 },
+	[HOP_Y] = { "y", RSIP_NEXTHOP_VALID, 1500, 0 },
+	[HOP_YD] = { "yd", RSIP_NEXTHOP_UNRESOLVED, 0, 0 },
+	[HOP_YR] = { "yr", RSIP_NEXTHOP_REJECT, 1500, 0 },
+	[HOP_YV] = { "yv", RSIP_NEXTHOP_VALID, 1500, 9 },
+	[HOP_YM] = { "ym", RSIP_NEXTHOP_VALID, 100, 0 },
+};
+
+static const struct {
+	const char *peer;
+	unsigned int hop;
+} routes[] = {
+	{ "Y", HOP_Y }, { "Z", HOP_Y }, { "YD", HOP_YD }, { "YR", HOP_YR }, { "YV", HOP_YV }, { "YM", HOP_YM },
+};
+
+static const struct {
+	__u32 slot;
+	const char *client, *addr, *remote;
+	unsigned int remote_port, tunnel, hop, spi, ports[2];
+	bool ipsec;
+} binds[] = {
+	{ 1, "X1", "NB", NULL, 0, RSIP_PROTO_IPIP, HOP_X1, 0x1001, { 40000 }, true },
+	{ 2, "X2", "NB", NULL, 0, RSIP_PROTO_IPIP, HOP_X2, 0x2001, { 40100 }, true },
+	{ 3, "X1", "NB", NULL, 0, RSIP_PROTO_GRE, HOP_X1, 0, { 41000 }, false },
+	{ 4, "X2", "NB", "Y", 0, RSIP_PROTO_IPIP, HOP_X2, 0, { 42000 }, false },
+	{ 5, "X2", "NB", "Y", 80, RSIP_PROTO_IPIP, HOP_X2, 0x2005, { 43000 }, true },
+	{ 6, "X4", "NB", NULL, 0, RSIP_PROTO_IPIP, HOP_X4, 0, { 44000 }, false },
+	{ 7, "X5", "NB", "Y", 80, RSIP_PROTO_IPIP, HOP_X5, 0x5001, { 45000 }, true },
+	{ 8, "X1", "NB2", NULL, 0, RSIP_PROTO_IPIP, HOP_X1, 0x1001, { 40000 }, true },
+	{ 9, "X2", "NB2", NULL, 0, RSIP_PROTO_GRE, HOP_X2, 0x2001, { 40200 }, true },
+	{ 10, "X1", "SH", NULL, 0, RSIP_PROTO_IPIP, HOP_X1, 0x9001, { 40000 }, true },
+	{ 11, "X6", "NB3", NULL, 0, RSIP_PROTO_IPIP, HOP_X6, 0, { 500, 4500 }, false },
+	{ 12, "XD", "NB", NULL, 0, RSIP_PROTO_IPIP, HOP_XD, 0, { 50001 }, false },
+	{ 13, "XR", "NB", NULL, 0, RSIP_PROTO_IPIP, HOP_XR, 0, { 50002 }, false },
+	{ 14, "XV", "NB", NULL, 0, RSIP_PROTO_IPIP, HOP_XV, 0, { 50003 }, false },
+	{ 15, "XM", "NB", NULL, 0, RSIP_PROTO_IPIP, HOP_XM, 0, { 50004 }, false },
+	{ 16, "X1", "NB", NULL, 0, RSIP_PROTO_IPIP, HOP_X1, 0x1016, { 40016 }, false },
+	{ 17, "X1", "NB", NULL, 0, RSIP_PROTO_IPIP, HOP_X1, 0x1017, { 40017 }, false },
+	{ 18, "X3", "NB", NULL, 0, RSIP_PROTO_IPIP, HOP_X3, 0x3001, { 0 }, true },
+	{ 19, "X5", "NB2", NULL, 0, RSIP_PROTO_IPIP, HOP_X5, 0, { 45001 }, false },
+};
+
+static const char *const outcome_names[] = {
+	"GO_ON",
+#define X(name, verdict, text) #name,
+	RSIP_OUTCOMES(X)
+#undef X
+};
+
+const char *outcome_name(enum rsip_outcome outcome)
+{
+	return outcome < RSIP_OUTCOME_COUNT ? outcome_names[outcome] : "none";
+}
+
+int outcome_action(enum rsip_outcome outcome)
+{
+	enum { FORWARD = XDP_REDIRECT, PASS = XDP_PASS, DROP = XDP_DROP, HAND = XDP_DROP };
+	static const int actions[] = {
+		0,
+#define X(name, verdict, text) verdict,
+		RSIP_OUTCOMES(X)
+#undef X
+	};
+
+	return actions[outcome];
+}
+
+__u32 world_generation(__u32 slot)
+{
+	return slot + 100;
+}
+
+static void set(struct bpf_map *map, const void *key, const void *value)
+{
+	int err = bpf_map__update_elem(map, key, bpf_map__key_size(map), value, bpf_map__value_size(map), BPF_ANY);
+
+	cr_assert_eq(err, 0, "%s: %s", bpf_map__name(map), strerror(-err));
+}
+
+void world_bind(struct world *w, __u32 slot, struct rsip_bind *out)
+{
+	cr_assert_eq(bpf_map__lookup_elem(w->skel->maps.rsip_binds, &slot, sizeof(slot), out, sizeof(*out), 0), 0);
+}
+
+void world_bind_set(struct world *w, __u32 slot, const struct rsip_bind *bind)
+{
+	set(w->skel->maps.rsip_binds, &slot, bind);
+}
+
+static void fill_grant(struct world *w, const char *client, const char *addr, const char *remote, __u32 slot,
+		       __u32 flags)
+{
+	struct rsip_grant_key key = { .client = pkt_addr(client), .addr = pkt_addr(addr) };
+	struct rsip_grant grant = { .flags = flags };
+
+	if (remote)
+		key.remote = pkt_addr(remote);
+	if (slot)
+		grant.ipsec = (struct rsip_target){ slot, world_generation(slot) };
+	set(w->skel->maps.rsip_grants, &key, &grant);
+}
+
+static void fill_bind(struct world *w, size_t i)
+{
+	struct rsip_target target = { binds[i].slot, world_generation(binds[i].slot) };
+	struct rsip_spi_key spi = { .addr = pkt_addr(binds[i].addr), .spi = htonl(binds[i].spi) };
+	struct rsip_bind bind = {
+		.generation = target.generation,
+		.bind_id = binds[i].slot,
+		.client = pkt_addr(binds[i].client),
+		.gateway = pkt_addr("NA"),
+		.addr = spi.addr,
+		.remote = binds[i].remote ? pkt_addr(binds[i].remote) : 0,
+		.nexthop = binds[i].hop,
+		.remote_port = htons((uint16_t)binds[i].remote_port),
+		.tunnel = (__u8)binds[i].tunnel,
+		.flags = binds[i].ipsec ? RSIP_BIND_IPSEC : 0,
+	};
+
+	if (bind.bind_id == 16)
+		bind.generation = 0;
+	if (bind.bind_id == 17)
+		bind.generation++;
+	if (bind.bind_id == 18)
+		bind.cookies = RSIP_BIND_COOKIES;
+	world_bind_set(w, binds[i].slot, &bind);
+	for (int p = 0; p < 2 && binds[i].ports[p]; p++)
+		set(w->skel->maps.rsip_ports,
+		    &(struct rsip_port_key){ .addr = spi.addr, .port = htons((uint16_t)binds[i].ports[p]) }, &target);
+	if (!binds[i].spi)
+		return;
+	spi.proto = RSIP_PROTO_ESP;
+	set(w->skel->maps.rsip_spis, &spi, &target);
+	spi.proto = RSIP_PROTO_AH;
+	set(w->skel->maps.rsip_spis, &spi, &target);
+}
+
+static void fill_hops(struct world *w)
+{
+	for (__u32 i = 1; i < sizeof(hops) / sizeof(hops[0]); i++) {
+		struct rsip_nexthop hop = {
+			.state = hops[i].state,
+			.ifindex = 100 + i,
+			.mtu = hops[i].mtu,
+			.vlan = htons((uint16_t)hops[i].vlan),
+		};
+
+		pkt_mac(hops[i].dst, hop.dst);
+		pkt_mac("n", hop.src);
+		set(w->skel->maps.rsip_nexthops, &i, &hop);
+		/* any device: nothing is sent. The keys tell next hops apart */
+		if (hop.state == RSIP_NEXTHOP_VALID)
+			set(w->skel->maps.rsip_devices, &hop.ifindex, &(__u32){ 1 });
+	}
+	for (size_t i = 0; i < sizeof(routes) / sizeof(routes[0]); i++) {
+		struct rsip_route route = { pkt_addr(routes[i].peer), routes[i].hop }, there;
+		__u32 key = rsip_route_set(route.addr) * RSIP_ROUTE_WAYS + (i & 1) * 3;
+
+		bpf_map__lookup_elem(w->skel->maps.rsip_routes, &key, sizeof(key), &there, sizeof(there), 0);
+		cr_assert_eq(there.addr, 0, "two peers of this world share a way");
+		set(w->skel->maps.rsip_routes, &key, &route);
+	}
+}
+
+static void fill(struct world *w)
+{
+	static const char *const clients[] = { "X1", "X2", "X3", "X4", "X5", "X6", "XD", "XR", "XV", "XM" };
+	static const struct {
+		const char *addr;
+		__u32 flags;
+	} addresses[] = {
+		{ "NB", RSIP_ADDRESS_POOL },
+		{ "NB2", RSIP_ADDRESS_POOL },
+		{ "NB3", RSIP_ADDRESS_POOL },
+		{ "SH", RSIP_ADDRESS_POOL | RSIP_ADDRESS_SHARED },
+		{ "NA", RSIP_ADDRESS_TUNNEL },
+		{ "NA2", RSIP_ADDRESS_TUNNEL },
+	};
+
+	for (size_t i = 0; i < sizeof(addresses) / sizeof(addresses[0]); i++)
+		set(w->skel->maps.rsip_addresses, &(__be32){ pkt_addr(addresses[i].addr) }, &addresses[i].flags);
+	for (__u32 i = 0; i < sizeof(clients) / sizeof(clients[0]); i++)
+		set(w->skel->maps.rsip_clients, &(__be32){ pkt_addr(clients[i]) },
+		    &(struct rsip_client){ .client_id = i + 1, .binds = 1 });
+	fill_hops(w);
+	for (size_t i = 0; i < sizeof(binds) / sizeof(binds[0]); i++)
+		fill_bind(w, i);
+	fill_grant(w, "X1", "NB", NULL, 1, 0);
+	fill_grant(w, "X2", "NB", NULL, 2, 0);
+	fill_grant(w, "X3", "NB", NULL, 18, 0);
+	fill_grant(w, "X4", "NB", NULL, 0, 0);
+	fill_grant(w, "X5", "NB", NULL, 0, RSIP_GRANT_BY_REMOTE);
+	fill_grant(w, "X5", "NB", "Y", 7, 0);
+	fill_grant(w, "X5", "NB2", NULL, 17, 0);
+	fill_grant(w, "X1", "NB2", NULL, 8, 0);
+	fill_grant(w, "X2", "NB2", NULL, 9, 0);
+	fill_grant(w, "X1", "SH", NULL, 10, 0);
+	fill_grant(w, "X6", "NB3", NULL, 0, 0);
+	fill_grant(w, "XV", "NB", NULL, 0, 0);
+}
+
+static struct run *run_now;	/* gets the events; NULL: they are left over from elsewhere */
+
+static int on_event(void *arg __attribute__((unused)), void *data, size_t size)
+{
+	struct run *run = run_now;
+
+	if (!run)
+		return 0;
+	run->events++;
+	if (*(__u32 *)data == RSIP_EVENT_COOKIE && size == sizeof(run->cookie)) {
+		memcpy(&run->cookie, data, size);
+		run->cookies++;
+	} else if (*(__u32 *)data == RSIP_EVENT_RESOLVE && size == sizeof(run->resolve)) {
+		memcpy(&run->resolve, data, size);
+		run->resolves++;
+	}
+	return 0;
+}
+
+static unsigned long verified_insns(const char *log)
+{
+	const char *line = strstr(log, "processed ");
+
+	return line ? strtoul(line + strlen("processed "), NULL, 10) : 0;
+}
+
+void world_open(struct world *w)
+{
+	static char log[2][LOG_SIZE];
+	struct bpf_program *prog;
+	struct bpf_map *map;
+	int i = 0, err;
+
+	if (geteuid())
+		cr_skip_test("loading BPF programs needs root");
+	memset(w, 0, sizeof(*w));
+	w->skel = rsip_bpf__open();
+	cr_assert_not_null(w->skel);
+	bpf_object__for_each_map(map, w->skel->obj) {
+		bpf_map__set_pin_path(map, NULL);
+		if (bpf_map__type(map) == BPF_MAP_TYPE_HASH)
+			bpf_map__set_max_entries(map, 1024);
+	}
+	bpf_map__set_max_entries(w->skel->maps.rsip_binds, 256);
+	bpf_map__set_max_entries(w->skel->maps.rsip_nexthops, 64);
+	bpf_object__for_each_program(prog, w->skel->obj) {
+		bpf_program__set_log_level(prog, 4);	/* BPF_LOG_STATS */
+		bpf_program__set_log_buf(prog, log[i++], LOG_SIZE);
+	}
+	err = rsip_bpf__load(w->skel);
+	cr_assert_eq(err, 0, "load: %s\n%s\n%s", strerror(-err), log[0], log[1]);
+	w->insns[PUBLIC] = verified_insns(log[0]);
+	w->insns[PRIVATE] = verified_insns(log[1]);
+	w->ring = ring_buffer__new(bpf_map__fd(w->skel->maps.rsip_events), on_event, NULL, NULL);
+	cr_assert_not_null(w->ring);
+	fill(w);
+}
+
+void world_close(struct world *w)
+{
+	ring_buffer__free(w->ring);
+	rsip_bpf__destroy(w->skel);
+}
+
+/* Sums over all CPUs. */
+static void counters(struct world *w, struct rsip_counter out[RSIP_OUTCOME_COUNT])
+{
+	int cpus = libbpf_num_possible_cpus();
+	struct rsip_counter percpu[cpus];
+
+	for (__u32 i = 0; i < RSIP_OUTCOME_COUNT; i++) {
+		out[i] = (struct rsip_counter){ 0 };
+		cr_assert_eq(bpf_map__lookup_elem(w->skel->maps.rsip_counters, &i, sizeof(i), percpu,
+						  sizeof(percpu), 0), 0);
+		for (int cpu = 0; cpu < cpus; cpu++) {
+			out[i].packets += percpu[cpu].packets;
+			out[i].bytes += percpu[cpu].bytes;
+		}
+	}
+}
+
+void world_run(struct world *w, enum side side, const struct frame *in, struct run *out)
+{
+	static struct rsip_counter before[RSIP_OUTCOME_COUNT], after[RSIP_OUTCOME_COUNT];
+	const struct bpf_program *prog = side == PUBLIC ? w->skel->progs.rsip_public : w->skel->progs.rsip_private;
+	LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = in->data, .data_size_in = (__u32)in->len,
+		    .data_out = out->out.data, .data_size_out = sizeof(out->out.data), .repeat = 1);
+	int err;
+
+	memset(out, 0, sizeof(*out));
+	counters(w, before);
+	err = bpf_prog_test_run_opts(bpf_program__fd(prog), &opts);
+	cr_assert_eq(err, 0, "test run of %zu bytes: %s", in->len, strerror(-err));
+	counters(w, after);
+	out->action = (int)opts.retval;
+	out->out.len = opts.data_size_out;
+	out->outcome = RSIP_OUTCOME_COUNT;
+	for (__u32 i = 0; i < RSIP_OUTCOME_COUNT; i++) {
+		out->counted += after[i].packets - before[i].packets;
+		out->bytes += after[i].bytes - before[i].bytes;
+		if (after[i].packets != before[i].packets)
+			out->outcome = i;
+	}
+	run_now = out;
+	ring_buffer__consume(w->ring);
+	run_now = NULL;
+}
+
+static bool frames_equal(const struct frame *a, const struct frame *b)
+{
+	return a->len == b->len && !memcmp(a->data, b->data, a->len);
+}
+
+/* The packet that the daemon was given, behind the Ethernet header that a row has. */
+static void handed(const struct run *run, struct frame *out)
+{
+	*out = (struct frame){ .len = 14 };
+	memcpy(out->data + out->len, run->resolve.packet, run->resolve.len);
+	out->len += run->resolve.len;
+}
+
+static bool out_matches(const struct row *row, const struct frame *in, const struct run *run)
+{
+	bool resolve = row->outcome == RSIP_IN_RESOLVE || row->outcome == RSIP_OUT_RESOLVE;
+	struct frame want, got = run->out;
+
+	if (resolve != (run->resolves == 1)) {
+		fprintf(stderr, "  %s: %d packets handed over\n", row->name, run->resolves);
+		return false;
+	}
+	if (!row->out && outcome_action(row->outcome) == XDP_DROP)
+		return true;
+	if (row->out)
+		pkt_build(row->out, &want);
+	else
+		want = *in;
+	if (resolve) {
+		handed(run, &got);
+		memset(want.data, 0, 14);
+	}
+	if (frames_equal(&want, &got))
+		return true;
+	fprintf(stderr, "  %s: another packet came out\n", row->name);
+	pkt_diff(&want, &got);
+	return false;
+}
+
+bool row_run(struct world *w, enum side side, const struct row *row, struct run *run)
+{
+	struct frame in;
+
+	pkt_build(row->in, &in);
+	world_run(w, side, &in, run);
+	if (run->counted != 1 || run->outcome != row->outcome || run->bytes != in.len) {
+		fprintf(stderr, "  %s: want %s, counted %lu: %s, %lu of %zu bytes\n", row->name,
+			outcome_name(row->outcome), run->counted, outcome_name(run->outcome), run->bytes, in.len);
+		return false;
+	}
+	if (run->action != outcome_action(row->outcome)) {
+		fprintf(stderr, "  %s: %s, but action %d\n", row->name, outcome_name(run->outcome), run->action);
+		return false;
+	}
+	return out_matches(row, &in, run);
+}
+
+void rows_run(struct world *w, enum side side, const struct row *rows, size_t count)
+{
+	for (size_t i = 0; i < count; i++) {
+		struct run run;
+
+		cr_expect(row_run(w, side, &rows[i], &run), "%s: \"%s\"", rows[i].name, rows[i].in);
+	}
+}
+
+void world_cookie(struct world *w, uint64_t cookie, const char *addr, unsigned int port, __u32 slot,
+		  __u32 generation, const char *peer)
+{
+	struct rsip_cookie_key key = { .addr = pkt_addr(addr), .port = htons((uint16_t)port) };
+	struct rsip_cookie value = { .target = { slot, generation }, .peer = pkt_addr(peer) };
+
+	for (int i = 0; i < 8; i++)
+		key.cookie[i] = (uint8_t)(cookie >> (56 - 8 * i));
+	set(w->skel->maps.rsip_cookies, &key, &value);
+}
+
+bool world_cookie_get(struct world *w, uint64_t cookie, const char *addr, unsigned int port,
+		      struct rsip_cookie *out)
+{
+	struct rsip_cookie_key key = { .addr = pkt_addr(addr), .port = htons((uint16_t)port) };
+
+	for (int i = 0; i < 8; i++)
+		key.cookie[i] = (uint8_t)(cookie >> (56 - 8 * i));
+	return !bpf_map__lookup_elem(w->skel->maps.rsip_cookies, &key, sizeof(key), out, sizeof(*out), 0);
+}
+
+size_t world_cookies(struct world *w)
+{
+	struct rsip_cookie_key key;
+	void *from = NULL;
+	size_t count = 0;
+
+	while (!bpf_map__get_next_key(w->skel->maps.rsip_cookies, from, &key, sizeof(key))) {
+		from = &key;
+		count++;
+	}
+	return count;
+}

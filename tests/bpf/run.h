@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * The real programs on the running kernel, without interfaces: load them, fill
+ * the maps with a small world, run one packet (BPF_PROG_TEST_RUN), see the
+ * action, the packet that came out, the counters that moved and the events.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <rsip/datapath.h>
+
+#include "pkt.h"
+#include "rsip.skel.h"
+
+enum side {
+	PUBLIC,
+	PRIVATE,
+};
+
+/*
+ * The world: who holds what. Slot = place in the table of run.c; generations
+ * are slot + 100.
+ *
+ *  slot bind of  address  holds                              else
+ *   1   X1       NB       SPI 0x1001, port 40000             RSIPSEC
+ *   2   X2       NB       SPI 0x2001, port 40100             RSIPSEC
+ *   3   X1       NB       port 41000                         GRE
+ *   4   X2       NB       port 42000                         remote Y
+ *   5   X2       NB       port 43000, SPI 0x2005             remote Y port 80, RSIPSEC
+ *   6   X4       NB       port 44000                         no RSIPSEC bind at all
+ *   7   X5       NB       SPI 0x5001, port 45000             remote Y port 80, RSIPSEC, found by remote
+ *   8   X1       NB2      SPI 0x1001, port 40000             RSIPSEC
+ *   9   X2       NB2      SPI 0x2001, port 40200             RSIPSEC, GRE
+ *  10   X1       SH       SPI 0x9001, port 40000             RSIPSEC, on a shared address
+ *  11   X6       NB3      ports 500 and 4500                 plain
+ *  12   XD       NB       port 50001                         next hop not resolved
+ *  13   XR       NB       port 50002                         next hop refused
+ *  14   XV       NB       port 50003                         next hop with VLAN 7
+ *  15   XM       NB       port 50004                         next hop with MTU 100
+ *  16   X1       NB       SPI 0x1016, port 40016             ended: generation 0
+ *  17   X1       NB       SPI 0x1017, port 40017             ended: the slot is another bind's
+ *  18   X3       NB       SPI 0x3001                         RSIPSEC, its cookies are full
+ *  19   X5       NB2      port 45001                         its RSIPSEC bind there has ended
+ *
+ * XU never registered. Peers: Y and Z are reached at
+ * once, YD's next hop is not resolved, YR's refused, YV's has VLAN 9, YM's has
+ * MTU 100, YN is in no cache. NB, NB2 and NB3 are the pool, SH is shared with
+ * N, NA and NA2 end tunnels.
+ */
+struct world {
+	struct rsip_bpf *skel;
+	struct ring_buffer *ring;
+	unsigned long insns[2];		/* that the verifier processed, by side */
+};
+
+#define EVENTS_MAX	8
+
+struct run {
+	int action;			/* XDP_* */
+	struct frame out;
+	enum rsip_outcome outcome;	/* whose counter moved */
+	unsigned long counted;		/* by how much all counters moved: 1 */
+	unsigned long bytes;
+	int events;
+	struct rsip_event_cookie cookie;	/* the last of its kind */
+	int cookies;
+	struct rsip_event_resolve resolve;
+	int resolves;
+};
+
+/* Loads and fills. Skips the test where BPF cannot be loaded (not root). */
+void world_open(struct world *w);
+void world_close(struct world *w);
+
+void world_run(struct world *w, enum side side, const struct frame *in, struct run *out);
+
+/* 0: the action that goes with an outcome. */
+int outcome_action(enum rsip_outcome outcome);
+const char *outcome_name(enum rsip_outcome outcome);
+
+__u32 world_generation(__u32 slot);
+void world_bind(struct world *w, __u32 slot, struct rsip_bind *out);
+void world_bind_set(struct world *w, __u32 slot, const struct rsip_bind *bind);
+/* An entry of rsip_cookies, as learned by the bind of a slot. */
+void world_cookie(struct world *w, uint64_t cookie, const char *addr, unsigned int port, __u32 slot,
+		  __u32 generation, const char *peer);
+bool world_cookie_get(struct world *w, uint64_t cookie, const char *addr, unsigned int port,
+		      struct rsip_cookie *out);
+size_t world_cookies(struct world *w);
+
+/*
+ * One packet and what must become of it. `out` is the frame that leaves; NULL:
+ * the frame as it came for PASS, not looked at for DROP. For RESOLVE it is the
+ * packet that the daemon gets, after an Ethernet header.
+ */
+struct row {
+	const char *name;
+	const char *in;
+	enum rsip_outcome outcome;
+	const char *out;
+};
+
+/* Runs a table; each row that fails is reported by its name. */
+void rows_run(struct world *w, enum side side, const struct row *rows, size_t count);
+
+/* Runs one; false and a report if it does not end as `row` says. */
+bool row_run(struct world *w, enum side side, const struct row *row, struct run *run);
+
+#define ROWS(rows)	rows, sizeof(rows) / sizeof((rows)[0])
