@@ -91,6 +91,7 @@ config() {
 }
 
 # Starts rsipd on N and waits until it can serve.
+# shellcheck disable=SC2119
 gateway() {
 	# shellcheck disable=SC2119
 	[ -f "$work/rsipd.yaml" ] || config
