@@ -180,7 +180,7 @@ static struct neighbour *neighbour_find(const struct nexthops *nh, uint32_t ifin
 	return found;
 }
 
-/* Takes over what the kernel says. A static entry needs nobody to keep it fresh. */
+/* Takes over what the kernel says; NUD_NONE: nothing any more. A static entry needs nobody to keep it fresh. */
 static void neighbour_set(struct nexthops *nh, struct neighbour *n, const struct netlink_neigh *now)
 {
 	struct hop *hop, *next;
@@ -195,7 +195,7 @@ static void neighbour_set(struct nexthops *nh, struct neighbour *n, const struct
 			reject(nh, hop);
 			continue;
 		}
-		if (n->valid && hop->wait == WAIT_REJECTED)
+		if ((n->valid || now->state == NUD_NONE) && hop->wait == WAIT_REJECTED)
 			wait_end(nh, hop);
 		publish(nh, hop);
 	}
@@ -554,10 +554,11 @@ static void on_link(const struct netlink_link *link, bool gone, void *arg)
 		return;
 	if (gone)
 		now.up = false;
-	if (port->link.up != now.up) {
+	if (port->link.up != now.up)
 		log_info("%s is %s", port->name, now.up ? "up" : gone ? "gone" : "down");
+	/* The kernel drops the neighbours with either, and routes without telling. */
+	if (port->link.up != now.up || memcmp(port->link.mac, now.mac, sizeof(now.mac)))
 		everything_changed(nh);
-	}
 	port->link = now;
 	publish_port(nh, port);
 }
