@@ -1,0 +1,695 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * datapath_bpf.c: what hosts and binds are in the maps, each map compared as a
+ * whole. Packets are played by hand where they would write into a map.
+ */
+#include <arpa/inet.h>
+#include <dirent.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <criterion/criterion.h>
+
+#include "net.h"
+#include "rsipd/cookie.h"
+#include "rsipd/datapath.h"
+
+#define FOLDER	"/sys/fs/bpf/rsip/" RSIP_LAYOUT
+#define X1	"10.0.0.5"
+#define X2	"10.0.0.6"
+#define NA	"10.0.0.1"
+#define NB	"203.0.113.10"
+#define NB2	"203.0.113.11"
+#define Y	"203.0.113.2"
+#define Z	"203.0.113.3"
+
+static struct config *config;
+static struct datapath *dp;
+
+static void open_one(void)
+{
+	net_enter();
+	config = net_config();
+	cr_assert_eq(datapath_open(config, &dp), 0);
+	cr_assert_eq(datapath_client_add(dp, net_addr(X1), net_addr(NA), 1001), 0);
+	cr_assert_eq(datapath_client_add(dp, net_addr(X2), net_addr(NA), 1002), 0);
+}
+
+static void close_one(void)
+{
+	datapath_detach(dp);
+	datapath_close(dp);
+}
+
+TestSuite(datapath, .init = open_one, .fini = close_one);
+
+/* --- maps as a whole ------------------------------------------------------------------- */
+
+static int map(const char *name)
+{
+	char path[128];
+	int fd;
+
+	snprintf(path, sizeof(path), FOLDER "/%s", name);
+	fd = bpf_obj_get(path);
+	cr_assert_geq(fd, 0, "%s: %s", path, strerror(errno));
+	return fd;
+}
+
+/* Exactly these elements: `size` bytes each, key first. */
+static void expect_map(const char *name, const void *elements, size_t count, size_t key_size, size_t size)
+{
+	uint8_t key[64], value[64];
+	size_t found = 0;
+	int fd = map(name);
+
+	for (size_t i = 0; i < count; i++) {
+		const uint8_t *element = (const uint8_t *)elements + i * size;
+
+		cr_expect_eq(bpf_map_lookup_elem(fd, element, value), 0, "%s: element %zu is missing", name, i);
+		cr_expect_arr_eq(value, element + key_size, size - key_size, "%s: element %zu", name, i);
+	}
+	for (int err = bpf_map_get_next_key(fd, NULL, key); !err; err = bpf_map_get_next_key(fd, key, key))
+		found++;
+	cr_expect_eq(found, count, "%s has %zu elements instead of %zu", name, found, count);
+	close(fd);
+}
+
+#define EXPECT_MAP(name, elements)									\
+	expect_map(name, elements, sizeof(elements) / sizeof((elements)[0]), sizeof((elements)[0].key),	\
+		   sizeof((elements)[0].key) + sizeof((elements)[0].value))
+#define EXPECT_EMPTY(name)	expect_map(name, NULL, 0, 0, 0)
+
+struct spi_element {
+	struct rsip_spi_key key;
+	struct rsip_target value;
+};
+
+struct port_element {
+	struct rsip_port_key key;
+	struct rsip_target value;
+};
+
+struct grant_element {
+	struct rsip_grant_key key;
+	struct rsip_grant value;
+};
+
+struct cookie_element {
+	struct rsip_cookie_key key;
+	struct rsip_cookie value;
+};
+
+static struct rsip_bind slot(uint32_t at)
+{
+	struct rsip_bind value;
+	int fd = map("rsip_binds");
+
+	cr_assert_eq(bpf_map_lookup_elem(fd, &at, &value), 0);
+	close(fd);
+	return value;
+}
+
+static struct rsip_target target(const struct datapath_bind *bind)
+{
+	return (struct rsip_target){ bind->slot, slot(bind->slot).generation };
+}
+
+static struct spi_element spi(const char *addr, uint32_t value, uint8_t proto, struct rsip_target to)
+{
+	return (struct spi_element){ { .addr = net_addr(addr), .spi = htonl(value), .proto = proto }, to };
+}
+
+static struct port_element port(const char *addr, uint16_t value, struct rsip_target to)
+{
+	return (struct port_element){ { .addr = net_addr(addr), .port = htons(value) }, to };
+}
+
+static struct rsip_client client(const char *addr)
+{
+	struct rsip_client value = { 0 };
+	__be32 key = net_addr(addr);
+	int fd = map("rsip_clients");
+
+	bpf_map_lookup_elem(fd, &key, &value);
+	close(fd);
+	return value;
+}
+
+/* --- binds to try ------------------------------------------------------------------------- */
+
+static struct msg_ports ports_run = { .form = MSG_RUN, .count = 3, .first = 5000 };
+static struct msg_ports ports_list = { .form = MSG_LIST, .count = 2, .list = { 6000, 7001 } };
+static struct msg_ports ports_none = { .form = MSG_NOT_NEEDED };
+static uint32_t two_spis[] = { 0x1000, 0xfedcba98 };
+
+static struct datapath_bind rsap(const char *host, const char *addr, const struct msg_ports *ports)
+{
+	return (struct datapath_bind){
+		.bind_id = 7, .client = net_addr(host), .gateway = net_addr(NA), .addr = net_addr(addr),
+		.tunnel = RSIP_TUNNEL_IPIP, .ports = ports,
+	};
+}
+
+static struct datapath_bind rsipsec(const char *host, const char *addr, const char *remote)
+{
+	struct datapath_bind bind = rsap(host, addr, &ports_none);
+
+	bind.ipsec = true;
+	bind.remote = remote ? net_addr(remote) : 0;
+	return bind;
+}
+
+static void add(struct datapath_bind *bind)
+{
+	cr_assert_eq(datapath_bind_add(dp, bind), 0);
+}
+
+/* --- opening ---------------------------------------------------------------------------------- */
+
+/* covers: IN-21 */
+Test(datapath, open_fills_addresses_and_devices)
+{
+	const struct {
+		__be32 key;
+		struct rsip_address value;
+	} addresses[] = {
+		{ net_addr(NB), { RSIP_ADDRESS_POOL } }, { net_addr(NB2), { RSIP_ADDRESS_POOL } },
+		{ net_addr(NA), { RSIP_ADDRESS_TUNNEL } },
+	};
+	const struct {
+		__u32 key;
+		struct rsip_device value;
+	} devices[] = {
+		{ if_nametoindex("lan0"), { if_nametoindex("lan0") } },
+		{ if_nametoindex("wan0"), { if_nametoindex("wan0") } },
+	};
+
+	EXPECT_MAP("rsip_addresses", addresses);
+	EXPECT_MAP("rsip_devices", devices);
+	EXPECT_EMPTY("rsip_spis");
+	EXPECT_EMPTY("rsip_ports");
+	EXPECT_EMPTY("rsip_grants");
+	EXPECT_EMPTY("rsip_cookies");
+}
+
+Test(datapath, address_of_the_gateway_itself_is_shared)
+{
+	struct rsip_address value;
+	__be32 key = net_addr(NB);
+	int fd;
+
+	datapath_detach(dp);
+	datapath_close(dp);
+	config->pools[0].gateway_address = true;
+	cr_assert_eq(datapath_open(config, &dp), 0);
+	fd = map("rsip_addresses");
+	cr_assert_eq(bpf_map_lookup_elem(fd, &key, &value), 0);
+	cr_expect_eq(value.flags, RSIP_ADDRESS_POOL | RSIP_ADDRESS_SHARED);
+	close(fd);
+}
+
+/* covers: SCALE-06 */
+Test(datapath, sizes_follow_the_configuration)
+{
+	static const struct {
+		const char *name;
+		__u32 entries;
+	} wanted[] = {
+		{ "rsip_spis", 128 }, { "rsip_ports", 64 }, { "rsip_binds", 64 }, { "rsip_clients", 64 },
+		{ "rsip_grants", 128 }, { "rsip_cookies", 1024 }, { "rsip_addresses", 3 },
+		{ "rsip_nexthops", 64 + 65536 }, { "rsip_routes", RSIP_ROUTE_SETS * RSIP_ROUTE_WAYS },
+	};
+
+	for (size_t i = 0; i < sizeof(wanted) / sizeof(wanted[0]); i++) {
+		struct bpf_map_info info = { 0 };
+		__u32 len = sizeof(info);
+		int fd = map(wanted[i].name);
+
+		cr_assert_eq(bpf_obj_get_info_by_fd(fd, &info, &len), 0);
+		cr_expect_eq(info.max_entries, wanted[i].entries, "%s", wanted[i].name);
+		close(fd);
+	}
+}
+
+/* --- hosts --------------------------------------------------------------------------------------- */
+
+/* covers: REG-19 */
+Test(datapath, hosts_come_and_go)
+{
+	struct rsip_client x1 = client(X1);
+
+	cr_expect_eq(x1.client_id, 1001);
+	cr_expect_eq(x1.ifindex, if_nametoindex("lan0"));
+	cr_expect_eq(x1.binds, 0);
+	cr_expect_neq(x1.nexthop, client(X2).nexthop);
+	cr_expect_eq(datapath_client_add(dp, net_addr(X1), net_addr(NA), 1), -EEXIST);
+	cr_expect_eq(datapath_client_add(dp, net_addr("10.0.0.9"), net_addr("10.0.0.2"), 1), -EADDRNOTAVAIL);
+	datapath_client_remove(dp, net_addr("10.0.0.9"));
+	datapath_client_remove(dp, net_addr(X1));
+	datapath_client_remove(dp, net_addr(X2));
+	EXPECT_EMPTY("rsip_clients");
+}
+
+/* covers: REG-19 FREE-04 */
+Test(datapath, removing_a_host_stops_its_binds)
+{
+	struct datapath_bind bind = rsap(X1, NB, &ports_run);
+
+	add(&bind);
+	datapath_client_remove(dp, net_addr(X1));
+	cr_expect_eq(slot(bind.slot).generation, 0);
+	datapath_bind_remove(dp, &bind);
+	EXPECT_EMPTY("rsip_ports");
+	EXPECT_EMPTY("rsip_grants");
+	cr_expect_eq(datapath_bind_add(dp, &bind), -ENOENT);
+}
+
+/* --- binds ------------------------------------------------------------------------------------------ */
+
+/* covers: IN-02 IN-19 SCALE-07 */
+Test(datapath, bind_of_ports_as_a_run_and_as_a_list)
+{
+	struct datapath_bind run = rsap(X1, NB, &ports_run), list = rsap(X2, NB2, &ports_list);
+
+	run.bind_id = 41;
+	list.tunnel = RSIP_TUNNEL_GRE;
+	list.remote = net_addr(Y);
+	list.remote_port = htons(80);
+	add(&run);
+	add(&list);
+	{
+		const struct port_element ports[] = {
+			port(NB, 5000, target(&run)), port(NB, 5001, target(&run)), port(NB, 5002, target(&run)),
+			port(NB2, 6000, target(&list)), port(NB2, 7001, target(&list)),
+		};
+		const struct grant_element grants[] = {
+			{ { .client = net_addr(X1), .addr = net_addr(NB) }, { .flags = 0 } },
+			{ { .client = net_addr(X2), .addr = net_addr(NB2) }, { .flags = 0 } },
+		};
+		const struct rsip_bind want_run = {
+			.generation = target(&run).generation, .bind_id = 41, .client = net_addr(X1),
+			.gateway = net_addr(NA), .addr = net_addr(NB), .nexthop = client(X1).nexthop,
+			.tunnel = RSIP_PROTO_IPIP,
+		};
+		const struct rsip_bind want_list = {
+			.generation = target(&list).generation, .bind_id = 7, .client = net_addr(X2),
+			.gateway = net_addr(NA), .addr = net_addr(NB2), .remote = net_addr(Y),
+			.remote_port = htons(80), .nexthop = client(X2).nexthop, .tunnel = RSIP_PROTO_GRE,
+		};
+		struct rsip_bind got_run = slot(run.slot), got_list = slot(list.slot);
+
+		EXPECT_MAP("rsip_ports", ports);
+		EXPECT_MAP("rsip_grants", grants);
+		EXPECT_EMPTY("rsip_spis");
+		cr_expect_arr_eq(&got_run, &want_run, sizeof(want_run));
+		cr_expect_arr_eq(&got_list, &want_list, sizeof(want_list));
+		cr_expect_neq(got_run.generation, 0);
+		cr_expect_neq(got_run.generation, got_list.generation);
+	}
+	cr_expect_eq(client(X1).binds, 1);
+	datapath_bind_remove(dp, &run);
+	datapath_bind_remove(dp, &list);
+	cr_expect_eq(client(X1).binds, 0);
+	EXPECT_EMPTY("rsip_ports");
+	EXPECT_EMPTY("rsip_grants");
+}
+
+/* covers: IN-04 IN-05 */
+Test(datapath, bind_of_spis_for_esp_and_ah)
+{
+	struct datapath_bind bind = rsipsec(X1, NB, NULL);
+	const struct rsip_bind nothing = { 0 };
+	struct rsip_bind got;
+
+	bind.spis = two_spis;
+	bind.spi_count = 2;
+	add(&bind);
+	{
+		const struct spi_element spis[] = {
+			spi(NB, 0x1000, RSIP_PROTO_ESP, target(&bind)), spi(NB, 0x1000, RSIP_PROTO_AH, target(&bind)),
+			spi(NB, 0xfedcba98, RSIP_PROTO_ESP, target(&bind)),
+			spi(NB, 0xfedcba98, RSIP_PROTO_AH, target(&bind)),
+		};
+		const struct grant_element grants[] = {
+			{ { .client = net_addr(X1), .addr = net_addr(NB) }, { .ipsec = target(&bind) } },
+		};
+
+		EXPECT_MAP("rsip_spis", spis);
+		EXPECT_MAP("rsip_grants", grants);
+		cr_expect_eq(slot(bind.slot).flags, RSIP_BIND_IPSEC);
+	}
+	datapath_bind_remove(dp, &bind);
+	got = slot(bind.slot);
+	cr_expect_arr_eq(&got, &nothing, sizeof(nothing));
+	EXPECT_EMPTY("rsip_spis");
+	EXPECT_EMPTY("rsip_grants");
+	datapath_bind_remove(dp, &bind);	/* twice: no effect */
+}
+
+/* More than one batch, and not a multiple of it. */
+Test(datapath, bind_of_many_spis)
+{
+	static uint32_t many[1000];
+	struct datapath_bind bind = rsipsec(X1, NB, NULL);
+	uint8_t key[12];
+	size_t found = 0;
+	int fd;
+
+	datapath_detach(dp);
+	datapath_close(dp);
+	config->datapath.max_bindings = 1000;
+	cr_assert_eq(datapath_open(config, &dp), 0);
+	cr_assert_eq(datapath_client_add(dp, net_addr(X1), net_addr(NA), 1), 0);
+	for (uint32_t i = 0; i < 1000; i++)
+		many[i] = 0x100 + 3 * i;
+	bind.spis = many;
+	bind.spi_count = 1000;
+	add(&bind);
+	fd = map("rsip_spis");
+	for (int err = bpf_map_get_next_key(fd, NULL, key); !err; err = bpf_map_get_next_key(fd, key, key))
+		found++;
+	close(fd);
+	cr_expect_eq(found, 2000);
+	datapath_bind_remove(dp, &bind);
+	EXPECT_EMPTY("rsip_spis");
+}
+
+Test(datapath, generations_do_not_come_again)
+{
+	struct datapath_bind bind = rsap(X1, NB, &ports_run);
+	uint32_t last = 0;
+
+	for (unsigned int i = 0; i < 1000; i++) {
+		add(&bind);
+		cr_assert_neq(target(&bind).generation, 0);
+		cr_assert_neq(target(&bind).generation, last);
+		last = target(&bind).generation;
+		datapath_bind_remove(dp, &bind);
+	}
+}
+
+/* --- no room ------------------------------------------------------------------------------------------- */
+
+/* covers: E-07 SCALE-06 */
+Test(datapath, full_maps_leave_nothing_of_a_bind)
+{
+	static uint32_t many[100];
+	struct msg_ports too_many = { .form = MSG_RUN, .count = 65, .first = 8000 };
+	struct datapath_bind ports = rsap(X1, NB, &too_many), spis = rsipsec(X1, NB, Y);
+	struct datapath_bind kept = rsap(X2, NB2, &ports_list);
+
+	add(&kept);
+	for (uint32_t i = 0; i < 100; i++)
+		many[i] = 0x100 + i;
+	spis.spis = many;
+	spis.spi_count = 65;
+	spis.ports = &ports_run;
+	cr_expect_eq(datapath_bind_add(dp, &ports), -ENOSPC);
+	cr_expect_eq(datapath_bind_add(dp, &spis), -ENOSPC);
+	EXPECT_EMPTY("rsip_spis");
+	{
+		const struct port_element left[] = {
+			port(NB2, 6000, target(&kept)), port(NB2, 7001, target(&kept)),
+		};
+		const struct grant_element grants[] = {
+			{ { .client = net_addr(X2), .addr = net_addr(NB2) }, { .flags = 0 } },
+		};
+
+		EXPECT_MAP("rsip_ports", left);
+		EXPECT_MAP("rsip_grants", grants);
+	}
+	cr_expect_eq(client(X1).binds, 0);
+	spis.spi_count = 64;
+	cr_expect_eq(datapath_bind_add(dp, &spis), 0);	/* what was given back is there again */
+}
+
+/* covers: SCALE-06 */
+Test(datapath, slots_run_out_and_come_back)
+{
+	struct datapath_bind binds[65];
+
+	for (unsigned int i = 0; i < 65; i++) {
+		binds[i] = rsap(X1, NB, &ports_none);
+		cr_assert_eq(datapath_bind_add(dp, &binds[i]), i < 64 ? 0 : -ENOSPC, "%u", i);
+	}
+	for (unsigned int i = 0; i < 64; i++)
+		datapath_bind_remove(dp, &binds[i]);
+	EXPECT_EMPTY("rsip_grants");
+	for (unsigned int i = 0; i < 64; i++)
+		add(&binds[i]);
+}
+
+/* --- grants ----------------------------------------------------------------------------------------------- */
+
+enum { A, B, C, D, E, BINDS };
+
+/* covers: EG-07 EG-08 EG-03 */
+Test(datapath, grants_follow_the_binds_of_a_pair)
+{
+	struct datapath_bind binds[BINDS] = {
+		[A] = rsap(X1, NB, &ports_none), [B] = rsipsec(X1, NB, NULL), [C] = rsipsec(X1, NB, NULL),
+		[D] = rsipsec(X1, NB, Y), [E] = rsipsec(X1, NB, Y),
+	};
+	/* After each step: whose bind the entry without a remote names, its flag, and whose the one for Y. */
+	static const struct {
+		bool add;
+		int bind, pair, by_remote, remote;	/* -1: none named; -2: no entry */
+	} steps[] = {
+		{ true, A, -1, 0, -2 }, { true, B, B, 0, -2 }, { true, C, B, 0, -2 }, { true, D, B, 1, D },
+		{ true, E, B, 1, D }, { false, B, C, 1, D }, { false, D, C, 1, E }, { false, C, -1, 1, E },
+		{ false, A, -1, 1, E }, { false, E, -2, 0, -2 }, { true, D, -1, 1, D }, { true, A, -1, 1, D },
+		{ false, D, -1, 0, -2 }, { false, A, -2, 0, -2 },
+	};
+
+	for (size_t i = 0; i < sizeof(steps) / sizeof(steps[0]); i++) {
+		struct grant_element want[2] = { 0 };
+		size_t count = 0;
+
+		if (steps[i].add)
+			add(&binds[steps[i].bind]);
+		else
+			datapath_bind_remove(dp, &binds[steps[i].bind]);
+		if (steps[i].pair != -2) {
+			want[count].key = (struct rsip_grant_key){ net_addr(X1), net_addr(NB), 0 };
+			want[count].value.flags = steps[i].by_remote ? RSIP_GRANT_BY_REMOTE : 0;
+			if (steps[i].pair >= 0)
+				want[count].value.ipsec = target(&binds[steps[i].pair]);
+			count++;
+		}
+		if (steps[i].remote != -2) {
+			want[count].key = (struct rsip_grant_key){ net_addr(X1), net_addr(NB), net_addr(Y) };
+			want[count++].value.ipsec = target(&binds[steps[i].remote]);
+		}
+		expect_map("rsip_grants", want, count, sizeof(struct rsip_grant_key), sizeof(want[0]));
+		cr_assert_eq(client(X1).binds, steps[i].pair == -2 ? 0 : client(X1).binds, "step %zu", i);
+	}
+}
+
+/* --- cookies: what packets would have put into the map --------------------------------------------------------- */
+
+static struct rsip_cookie_key cookie_key(uint32_t n)
+{
+	struct rsip_cookie_key key = { .addr = net_addr(NB), .port = htons(n % 2 ? 4500 : 500) };
+
+	memcpy(key.cookie, &n, sizeof(n));
+	return key;
+}
+
+static void learn(const struct rsip_target *to, uint32_t n)
+{
+	struct rsip_cookie value = { .target = *to, .peer = net_addr(Y), .used = 1 };
+	struct rsip_cookie_key key = cookie_key(n);
+	struct rsip_bind bind = slot(to->bind);
+	int fd = map("rsip_cookies"), binds = map("rsip_binds");
+
+	cr_assert_eq(bpf_map_update_elem(fd, &key, &value, BPF_NOEXIST), 0);
+	bind.cookies++;
+	cr_assert_eq(bpf_map_update_elem(binds, &to->bind, &bind, BPF_EXIST), 0);
+	close(fd);
+	close(binds);
+}
+
+struct seen {
+	uint32_t n[RSIP_BIND_COOKIES];
+	unsigned int count;
+};
+
+static bool see(const struct datapath_cookie *cookie, void *arg)
+{
+	struct seen *seen = arg;
+	uint32_t n;
+
+	memcpy(&n, cookie->cookie, sizeof(n));
+	cr_expect_eq(cookie->peer, net_addr(Y));
+	cr_expect_eq(cookie->port, n % 2 ? 4500 : 500);
+	seen->n[seen->count++] = n;
+	return seen->count < RSIP_BIND_COOKIES;
+}
+
+static struct seen cookies_of(const struct datapath_bind *bind)
+{
+	struct seen seen = { 0 };
+
+	datapath_cookies(dp, bind->slot, see, &seen);
+	return seen;
+}
+
+static bool in_map(uint32_t n)
+{
+	struct rsip_cookie_key key = cookie_key(n);
+	struct rsip_cookie value;
+	int fd = map("rsip_cookies"), err = bpf_map_lookup_elem(fd, &key, &value);
+
+	close(fd);
+	return !err;
+}
+
+/* covers: IKE-13 */
+Test(datapath, cookie_without_an_event_is_found_all_the_same)
+{
+	struct datapath_bind bind = rsipsec(X1, NB, NULL);
+	struct rsip_target to;
+
+	add(&bind);
+	to = target(&bind);
+	learn(&to, 1);
+	cr_expect_eq(cookies_of(&bind).count, 0);
+	datapath_tick(dp, 1000);
+	cr_assert_eq(cookies_of(&bind).count, 1);
+	cr_expect_eq(cookies_of(&bind).n[0], 1);
+	datapath_tick(dp, 2000);
+	cr_expect_eq(cookies_of(&bind).count, 1);
+}
+
+/* covers: IKE-07 SEC-07 */
+Test(datapath, oldest_cookie_goes_when_a_bind_has_too_many)
+{
+	struct datapath_bind bind = rsipsec(X1, NB, NULL);
+	struct rsip_target to;
+
+	add(&bind);
+	to = target(&bind);
+	for (uint32_t n = 1; n <= COOKIES_PER_BIND + 3; n++) {
+		learn(&to, n);
+		for (unsigned int i = 0; i < 3; i++)
+			datapath_tick(dp, n * 3000 + i * 1000);
+	}
+	cr_assert_eq(cookies_of(&bind).count, COOKIES_PER_BIND);
+	cr_expect_eq(cookies_of(&bind).n[0], 4);
+	for (uint32_t n = 1; n <= COOKIES_PER_BIND + 3; n++)
+		cr_expect_eq(in_map(n), n > 3, "%u", n);
+	cr_expect_eq(slot(bind.slot).cookies, COOKIES_PER_BIND);
+}
+
+/* covers: IKE-07 */
+Test(datapath, cookies_end_with_their_bind)
+{
+	struct datapath_bind bind = rsipsec(X1, NB, NULL), other = rsipsec(X2, NB, NULL);
+	struct rsip_target to, to_other;
+
+	add(&bind);
+	add(&other);
+	to = target(&bind);
+	to_other = target(&other);
+	learn(&to, 1);
+	learn(&to_other, 2);
+	learn(&to, 3);
+	datapath_tick(dp, 1000);
+	datapath_bind_remove(dp, &bind);
+	cr_expect_not(in_map(1));
+	cr_expect(in_map(2));
+	cr_expect_not(in_map(3));
+	cr_expect_eq(cookies_of(&bind).count, 0);
+}
+
+/* The data plane gave a cookie of an ended bind to another: that one keeps it. */
+Test(datapath, cookie_taken_over_stays)
+{
+	struct datapath_bind bind = rsipsec(X1, NB, NULL), other = rsipsec(X2, NB, NULL);
+	struct rsip_cookie_key key = cookie_key(1);
+	struct rsip_cookie value = { .peer = net_addr(Y) };
+	struct rsip_target to;
+	int fd;
+
+	add(&bind);
+	add(&other);
+	to = target(&bind);
+	learn(&to, 1);
+	datapath_tick(dp, 1000);
+	value.target = target(&other);
+	fd = map("rsip_cookies");
+	bpf_map_update_elem(fd, &key, &value, BPF_EXIST);
+	close(fd);
+	datapath_bind_remove(dp, &bind);
+	cr_expect(in_map(1));
+}
+
+Test(datapath, cookie_of_an_ended_bind_is_swept)
+{
+	struct rsip_cookie_key key = cookie_key(9);
+	struct rsip_cookie value = { .target = { 3, 12345 }, .peer = net_addr(Y) };
+	struct rsip_cookie beyond = { .target = { 1 << 30, 1 }, .peer = net_addr(Y) };
+	int fd = map("rsip_cookies");
+
+	bpf_map_update_elem(fd, &key, &value, BPF_ANY);
+	key = cookie_key(10);
+	bpf_map_update_elem(fd, &key, &beyond, BPF_ANY);
+	close(fd);
+	datapath_tick(dp, 1000);
+	EXPECT_EMPTY("rsip_cookies");
+}
+
+/* covers: IKE-07 */
+Test(datapath, idle_cookie_goes_after_a_day_and_a_used_one_stays)
+{
+	struct datapath_bind bind = rsipsec(X1, NB, NULL);
+	uint64_t hour = 3600 * 1000, now = 1000;
+	struct rsip_target to;
+
+	add(&bind);
+	to = target(&bind);
+	learn(&to, 1);
+	learn(&to, 2);
+	datapath_tick(dp, now);
+	for (unsigned int h = 0; h < 27; h++) {
+		struct rsip_cookie_key key = cookie_key(2);
+		struct rsip_cookie value = { .target = to, .peer = net_addr(Y), .used = 1 };
+		int fd = map("rsip_cookies");
+
+		bpf_map_update_elem(fd, &key, &value, BPF_EXIST);
+		close(fd);
+		now += hour;
+		datapath_tick(dp, now);
+		if (h < 22)
+			cr_assert(in_map(1), "gone after %u hours", h + 1);
+	}
+	cr_expect_not(in_map(1));
+	cr_expect(in_map(2));
+	cr_expect_eq(slot(bind.slot).cookies, 1);
+}
+
+/* --- counters ------------------------------------------------------------------------------------------------------ */
+
+/* covers: ADM-05 */
+Test(datapath, counters_are_summed_over_cpus)
+{
+	int cpus = libbpf_num_possible_cpus(), fd = map("rsip_counters");
+	struct rsip_counter *values = calloc((size_t)cpus, sizeof(*values)), got[RSIP_OUTCOME_COUNT];
+	__u32 last = RSIP_OUTCOME_COUNT - 1;
+
+	for (int i = 0; i < cpus; i++)
+		values[i] = (struct rsip_counter){ 10, 1000u + (unsigned int)i };
+	cr_assert_eq(bpf_map_update_elem(fd, &last, values, BPF_ANY), 0);
+	cr_assert_eq(datapath_counters(dp, got), 0);
+	cr_expect_eq(got[last].packets, 10u * (unsigned int)cpus);
+	cr_expect_eq(got[last].bytes, 1000u * (unsigned int)cpus + (unsigned int)(cpus * (cpus - 1) / 2));
+	cr_expect_eq(got[RSIP_IN_ESP].packets, 0);
+	free(values);
+	close(fd);
+}
