@@ -91,11 +91,10 @@ config() {
 }
 
 # Starts rsipd on N and waits until it can serve.
-# shellcheck disable=SC2119
 gateway() {
 	# shellcheck disable=SC2119
 	[ -f "$work/rsipd.yaml" ] || config
-	on n "$top/build/rsipd" -v -c "$work/rsipd.yaml" "$@" >>"$work/rsipd.log" 2>&1 &
+	on n "$top/build/rsipd" -v -c "$work/rsipd.yaml" >>"$work/rsipd.log" 2>&1 &
 	rsipd=$!
 	wait_for 15 gateway_serves
 }
@@ -113,8 +112,44 @@ gateway_stop() {
 
 ctl() { timeout 10 "$top/build/rsipctl" -s "$work/rsipd.sock" "$@"; }
 
-# Packets so far with an outcome, by its name: outcome in_esp
-outcome() { ctl -j counters | jq -e --arg name "$1" "$OUTCOME_QUERY"; }
+# Packets so far with an outcome, by its name: outcome in-esp
+outcome() { ctl -j counters | jq --arg name "$1" '.outcomes[] | select(.outcome == $name).packets'; }
+
+# --- hosts ------------------------------------------------------------------------
+
+# The host program: rsip HOST ARGUMENT...
+rsip() {
+	local host=$1
+	shift
+	on "$host" timeout 20 "$top/build/rsip" "$@"
+}
+
+# Starts "rsip up" on a host and waits for its lease: rsip_up HOST [OPTION...]
+rsip_up() {
+	local host=$1
+	shift
+	on "$host" "$top/build/rsip" -g 10.0.0.1 up "$@" >>"$work/rsip-$host.log" 2>&1 &
+	echo $! >"$work/$host.rsip"
+	wait_for 10 rsip_has_lease "$host"
+}
+
+rsip_has_lease() {
+	kill -0 "$(<"$work/$1.rsip")" || fail "rsip on $1 ended"
+	rsip "$1" -j status | jq -e '.state == "assigned" and .tunnel != null'
+}
+
+# rsip_stop HOST [SIGNAL]: and says how it ended
+rsip_stop() {
+	local pid
+	pid=$(<"$work/$1.rsip")
+	kill "-${2:-TERM}" "$pid"
+	wait "$pid"
+}
+
+# A field of "rsip -j status": rsip_field HOST FILTER
+rsip_field() { rsip "$1" -j status | jq -er "$2"; }
+
+# --- whole frames ----------------------------------------------------------------------
 
 # A step of tests/netns/packets.py, by its name.
 packets() {

@@ -10,9 +10,11 @@ the lab's prefix, WORK the test's folder, TOP the source tree."""
 import json
 import os
 import re
+import select
 import socket
 import subprocess
 import sys
+import threading
 import time
 
 from wire import *
@@ -509,6 +511,90 @@ def farewell(command):
         for x in (x1, x2):
             check(f"DE-REGISTER_RESPONSE to {x.name}", x.client, x.told(DEREGISTERED, 5).number(4))
         check(f"status of {command}", 0, stop.wait(10))
+
+
+# --- the host program: ordinary sockets of an application ------------------------------------
+
+
+def application(station, address, port, kind):
+    enter(station)
+    s = socket.socket(socket.AF_INET, kind)
+    s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    s.bind((address, port))
+    s.settimeout(2 * WAIT)
+    return s
+
+
+def datagrams(near, far, to):
+    """Random datagrams of growing size and their echoes, byte by byte."""
+    for size in (0, 1, 100, 1000, 1400, 1452):
+        data = os.urandom(size)
+        near.sendto(data, to)
+        got, back = far.recvfrom(65535)
+        check(f"datagram of {size} bytes", data, got)
+        far.sendto(got, back)
+        check(f"echo of {size} bytes", data, near.recv(65535))
+
+
+def stream(near, far, to):
+    """A million random bytes there and back at once."""
+    data, received = os.urandom(1 << 20), b""
+
+    def echo():
+        connection, _ = far.accept()
+        with connection:
+            connection.settimeout(2 * WAIT)
+            while chunk := connection.recv(65536):
+                connection.sendall(chunk)
+
+    server = threading.Thread(target=echo, daemon=True)
+    server.start()
+    near.connect(to)
+    sender = threading.Thread(target=lambda: (near.sendall(data), near.shutdown(socket.SHUT_WR)), daemon=True)
+    sender.start()
+    while chunk := near.recv(65536):
+        received += chunk
+    sender.join()
+    if data != received:
+        raise Failed(f"the stream came back changed: {len(received)} of {len(data)} bytes")
+
+
+def exchange(name, port):
+    """Applications on a host and the peer, UDP and TCP, either end first; `port` is leased to the host."""
+    port = int(port)
+    x, y = (application(*end, socket.SOCK_DGRAM) for end in ((name, NB, port), ("y", PEER, 7000)))
+    datagrams(x, y, (PEER, 7000))
+    datagrams(y, x, (NB, port))
+    for near, far, to in ((("y", PEER, 7001), (name, NB, port), (NB, port)),
+                          ((name, NB, port), ("y", PEER, 7002), (PEER, 7002))):
+        server, client = application(*far, socket.SOCK_STREAM), application(*near, socket.SOCK_STREAM)
+        server.listen()
+        stream(client, server, to)
+        client.close()
+        server.close()
+
+
+def no_arp_answer(name):
+    """The host answers ARP for its own address, never for the leased one."""
+    host, number = Station(name), int(name[1:])
+    enter("n")
+    s = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(0x0806))
+    s.bind(("lan0", 0x0806))
+
+    def ask(address):
+        s.send(bytes.fromhex("ff" * 6) + mac(1) + bytes.fromhex("0806 0001 0800 06 04 0001") + mac(1) +
+               socket.inet_aton(N_PRIVATE) + bytes(6) + socket.inet_aton(address))
+
+    ask(NB)
+    ask(host.address)
+    answers = []
+    end = time.monotonic() + WAIT
+    while time.monotonic() < end and socket.inet_aton(host.address) not in answers:
+        if select.select([s], [], [], 0.1)[0]:
+            frame = s.recv(100)
+            if frame[20:22] == b"\0\2" and frame[22:28] == mac(0x10 + number):
+                answers.append(frame[28:32])
+    check("answers", [socket.inet_aton(host.address)], answers)
 
 
 def main():

@@ -1,0 +1,170 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-only
+# What an operator does: options, configuration errors, rsipctl, stopping, what is left behind.
+# shellcheck source-path=SCRIPTDIR source=lib.sh disable=SC2119
+. "$(dirname "$0")/lib.sh"
+
+raise() {
+	lab
+	gateway
+}
+
+# status_of COMMAND...: its exit status; output goes to $work/output
+status_of() {
+	"$@" >"$work/output" 2>&1 && echo 0 || echo $?
+}
+
+# XDP programs on the lab's N
+programs() { on n bpftool -j net show | jq '[.[].xdp[]?] | length'; }
+
+# covers: ADM-01
+test_configuration_errors() {
+	local line key want
+	lab
+	config
+	same "status of -t" 0 "$(status_of on n "$top/build/rsipd" -t -c "$work/rsipd.yaml")"
+	# What is wrong, and a word that the message must have.
+	while IFS='|' read -r key want; do
+		config "$key"
+		line=$(grep -n "^${key%%:*}:" "$work/rsipd.yaml" | cut -d: -f1)
+		same "status of -t with $key" 2 "$(status_of on n "$top/build/rsipd" -t -c "$work/rsipd.yaml")"
+		grep -qE "^rsipd: |rsipd.yaml:$line: .*$want" "$work/output" || fail "$key: $(cat "$work/output")"
+		same "lines about $key" 1 "$(wc -l <"$work/output")"
+		same "status with $key" 2 "$(status_of timeout 5 nsenter --net="/run/netns/${lab}n" \
+			"$top/build/rsipd" -c "$work/rsipd.yaml")"
+	done <<-'END'
+		nonsense: 1|nonsense
+		leases: {default: 1h}|1h
+		leases: {default: 600, maximum: 300}|
+		pools: []|
+		pools: [{name: a, addresses: [203.0.113.10]}, {name: b, addresses: [203.0.113.0/28]}]|
+		pools: [{name: a, addresses: [203.0.113.300]}]|203.0.113.300
+		interfaces: {private: [{name: lan7, address: 10.0.0.1}], public: [{name: wan0}]}|lan7
+		interfaces: {private: [{name: lan0, address: 10.0.0.9}], public: [{name: wan0}]}|10.0.0.9
+		datapath: {mode: fast}|fast
+		server: {port: 70000}|70000
+		tunnels: [l2tp]|l2tp
+	END
+	same "status without a file" 2 "$(status_of on n "$top/build/rsipd" -t -c "$work/none.yaml")"
+	same "status of an unknown option" 2 "$(status_of on n "$top/build/rsipd" --nonsense)"
+	same "programs attached" 0 "$(programs)"
+}
+
+# covers: ADM-02 ADM-05
+test_rsipctl() {
+	local command
+	raise
+	rsip_up x1 --spis 8 --ports 2
+	for command in status clients bindings pools counters; do
+		ctl $command >"$work/output"
+		[ -s "$work/output" ] || fail "$command prints nothing"
+		ctl -j $command | jq -e 'length > 0' >/dev/null
+	done
+	same "state of lan0" "private native" "$(ctl -j status | jq -r '.interfaces[] | select(.name == "lan0") | .side + " " + .mode')"
+	same "state of wan0" "public native" "$(ctl -j status | jq -r '.interfaces[] | select(.name == "wan0") | .side + " " + .mode')"
+	same "leased" "2 8" "$(ctl -j pools | jq -r '"\(.[0].ports_leased) \(.[0].spis_leased)"')"
+	same "host" "10.0.0.11 203.0.113.10" "$(ctl -j bindings | jq -r '.[0] | .client + " " + .address')"
+	ctl bindings | grep -q 10.0.0.11
+	same "status of an unknown command" 2 "$(status_of ctl nonsense)"
+	same "status of no command" 2 "$(status_of ctl)"
+	same "status of a refusal" 1 "$(status_of ctl free 10.0.0.99 1)"
+	same "status of reload" 1 "$(status_of ctl reload)"
+	same "status without a daemon" 3 "$(status_of "$top/build/rsipctl" -s "$work/none.sock" status)"
+	rsip_stop x1
+	same "resting" "2 8" "$(ctl -j pools | jq -r '"\(.[0].ports_resting) \(.[0].spis_resting)"')"
+}
+
+# covers: ADM-03 FREE-08 REG-14
+test_free_and_deregister() {
+	local bind
+	raise
+	rsip_up x1 --ports 2
+	bind=$(ctl -j bindings | jq '.[0].bind_id')
+	ctl free 10.0.0.11 "$bind"
+	same "status the second time" 1 "$(status_of ctl free 10.0.0.11 "$bind")"
+	ctl deregister 10.0.0.11
+	grep -q 'took it back' "$work/rsip-x1.log"
+}
+
+# covers: REG-14
+test_detach() {
+	local how
+	lab
+	for how in "ctl detach" "on n $top/build/rsipd -c $work/rsipd.yaml --detach"; do
+		gateway
+		rsip_up x1 --ports 2
+		same "programs" 2 "$(programs)"
+		same "status of $how" 0 "$(status_of eval "$how")"
+		wait "$rsipd"
+		same "programs after $how" 0 "$(programs)"
+		same "pins after $how" "" "$(find "$pin" -type f 2>/dev/null)"
+		rsip_stop x1 KILL || true
+	done
+}
+
+# covers: REG-14
+test_sigterm() {
+	raise
+	packets farewell "kill -TERM $rsipd; while kill -0 $rsipd 2>/dev/null; do sleep 0.05; done"
+	wait "$rsipd"
+	same "programs" 0 "$(programs)"
+	same "pins" "" "$(find "$pin" -type f 2>/dev/null)"
+}
+
+# A killed daemon leaves programs and pins; the next one starts all the same, or --detach removes them.
+# covers: FAIL-11
+test_leftovers() {
+	raise
+	gateway_stop KILL || true
+	same "programs of the dead" 2 "$(programs)"
+	ctl clients >/dev/null || [ $? -eq 3 ]
+	gateway
+	same "programs" 2 "$(programs)"
+	gateway_stop KILL || true
+	on n "$top/build/rsipd" -c "$work/rsipd.yaml" --detach
+	same "programs after --detach" 0 "$(programs)"
+	same "pins after --detach" "" "$(find "$pin" -type f 2>/dev/null)"
+}
+
+test_second_daemon() {
+	raise
+	same "status of a second daemon" 1 "$(status_of timeout 10 nsenter --net="/run/netns/${lab}n" \
+		"$top/build/rsipd" -c "$work/rsipd.yaml")"
+	gateway_serves >/dev/null
+	same "programs" 2 "$(programs)"
+}
+
+test_ready_for_systemd() {
+	lab
+	config
+	python3 - "$work/notify" >"$work/told" <<-'END' &
+		import socket, sys
+		s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+		s.bind(sys.argv[1])
+		s.settimeout(20)
+		print(s.recv(1000).decode())
+	END
+	wait_for 5 test -S "$work/notify"
+	NOTIFY_SOCKET=$work/notify gateway
+	wait_for 5 grep -q '^READY=1' "$work/told"
+}
+
+test_generic_mode() {
+	config "datapath: {pin: $pin, mode: generic}"
+	raise
+	same "mode of wan0" generic "$(ctl -j status | jq -r '.interfaces[] | select(.name == "wan0").mode')"
+	rsip_up x1 --ports 2
+	packets exchange x1 "$(rsip_field x1 '.lease.ports' | grep -oE '^[0-9]+')"
+}
+
+test_metrics() {
+	config 'metrics: 127.0.0.1:9455'
+	raise
+	rsip_up x1 --ports 2
+	on n busybox wget -q -O - http://127.0.0.1:9455/metrics >"$work/metrics"
+	grep -q '^rsip_' "$work/metrics"
+	# The text's own grammar: comments, or a name, perhaps labels, and a number.
+	refused grep -vE '^(#.*|[a-z_]+(\{[^}]*\})? [0-9.e+-]+)$' "$work/metrics"
+}
+
+run_tests "$@"
