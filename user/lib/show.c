@@ -74,7 +74,7 @@ json_t *show_numbers(const uint32_t *numbers, size_t count, bool hex)
 	for (size_t i = 0; i < count;) {
 		size_t last = i;
 
-		while (last + 1 < count && numbers[last + 1] == numbers[last] + 1)
+		while (last + 1 < count && numbers[last] != UINT32_MAX && numbers[last + 1] == numbers[last] + 1)
 			last++;
 		fprintf(memory, hex ? "%s0x%" PRIx32 : "%s%" PRIu32, i ? "," : "", numbers[i]);
 		if (last > i)

@@ -18,6 +18,7 @@
 
 #include "lib/log.h"
 #include "lib/show.h"
+#include "rsipd/request.h"
 
 #define CONNECTIONS_MAX	32
 #define REQUEST_MS	5000	/* until the request is there */
@@ -28,7 +29,7 @@
 struct connection {
 	uv_pipe_t pipe;
 	struct control *control;
-	char line[CONTROL_LINE_MAX];
+	char line[REQUEST_LINE_MAX];
 	size_t len;
 	uint64_t deadline;
 	char *answer;			/* being written; NULL before */
@@ -48,7 +49,7 @@ struct control {
 
 struct call {
 	struct rsipd *rsipd;
-	const struct control_request *request;
+	const struct request *request;
 	FILE *out;			/* the result goes here, as JSON text */
 	char error[128];		/* or, when not empty, the reason for a refusal here */
 	bool stop;
@@ -372,95 +373,27 @@ static void run_detach(struct call *call)
 	put_json(call->out, json_pack("{sI}", "deregistered", (json_int_t)hosts));
 }
 
-static const struct command {
-	const char *name, *words;
-	size_t count;		/* of words after the name */
-	void (*run)(struct call *call);
-} commands[] = {
-	{ "status", "", 0, run_status },
-	{ "clients", "", 0, run_clients },
-	{ "bindings", "", 0, run_bindings },
-	{ "pools", "", 0, run_pools },
-	{ "counters", "", 0, run_counters },
-	{ "free", " CLIENT BIND", 2, run_free },
-	{ "deregister", " CLIENT", 1, run_deregister },
-	{ "reload", "", 0, run_reload },
-	{ "detach", "", 0, run_detach },
+static void (*const commands[REQUEST_COUNT])(struct call *call) = {
+	[REQUEST_STATUS] = run_status,
+	[REQUEST_CLIENTS] = run_clients,
+	[REQUEST_BINDINGS] = run_bindings,
+	[REQUEST_POOLS] = run_pools,
+	[REQUEST_COUNTERS] = run_counters,
+	[REQUEST_FREE] = run_free,
+	[REQUEST_DEREGISTER] = run_deregister,
+	[REQUEST_RELOAD] = run_reload,
+	[REQUEST_DETACH] = run_detach,
 };
 
-#define COMMAND_COUNT	(sizeof(commands) / sizeof(commands[0]))
-
-static const struct command *find_command(const struct control_request *request)
-{
-	for (size_t i = 0; i < COMMAND_COUNT; i++) {
-		if (!strcmp(commands[i].name, request->words[0]) && commands[i].count + 1 == request->count)
-			return &commands[i];
-	}
-	return NULL;
-}
-
-/* --- requests ---------------------------------------------------------------------------- */
-
-const char *control_parse(const char *line, size_t len, struct control_request *out)
-{
-	json_t *request, *list, *word;
-	const char *why = "a request is {\"command\": [\"word\", ...]}";
-	size_t i;
-
-	if (len >= CONTROL_LINE_MAX)
-		return "the request is too long";
-	request = json_loadb(line, len, JSON_REJECT_DUPLICATES, NULL);
-	list = json_object_get(request, "command");
-	memset(out, 0, sizeof(*out));
-	if (json_object_size(request) != 1 || json_array_size(list) == 0)
-		goto out;
-	if (json_array_size(list) > CONTROL_WORDS_MAX) {
-		why = "the command has too many words";
-		goto out;
-	}
-	json_array_foreach(list, i, word) {
-		if (!json_is_string(word))
-			goto out;
-		if (json_string_length(word) >= CONTROL_WORD_LEN) {
-			why = "a word of the command is too long";
-			goto out;
-		}
-		memcpy(out->words[i], json_string_value(word), json_string_length(word));
-	}
-	out->count = json_array_size(list);
-	why = NULL;
-out:
-	json_decref(request);
-	return why;
-}
-
-const char *control_usage(const struct control_request *request)
-{
-	static char text[512];
-	int len = 0;
-
-	if (find_command(request))
-		return NULL;
-	for (size_t i = 0; i < COMMAND_COUNT; i++) {
-		if (!strcmp(commands[i].name, request->words[0])) {
-			snprintf(text, sizeof(text), "usage: %s%s", commands[i].name, commands[i].words);
-			return text;
-		}
-	}
-	len = snprintf(text, sizeof(text), "unknown command: ");
-	for (size_t i = 0; i < COMMAND_COUNT; i++)
-		len += snprintf(text + len, sizeof(text) - (size_t)len, "%s%s%s", i ? ", " : "", commands[i].name,
-				commands[i].words);
-	return text;
-}
+/* --- answers --------------------------------------------------------------------------- */
 
 /* {"ok": true, "result": ...} or {"ok": false, "error": "..."}, with a newline; the caller
  * frees it. NULL if memory is short. */
 static char *answer_line(struct connection *connection, size_t *len)
 {
 	struct call call = { .rsipd = connection->control->rsipd };
-	struct control_request request;
-	const char *why = control_parse(connection->line, connection->len, &request);
+	struct request request;
+	const char *why = request_parse(connection->line, connection->len, &request);
 	char *answer = NULL;
 
 	call.request = &request;
@@ -468,10 +401,8 @@ static char *answer_line(struct connection *connection, size_t *len)
 	if (!call.out)
 		return NULL;
 	fputs("{\"ok\":true,\"result\":", call.out);
-	if (!why)
-		why = control_usage(&request);
 	if (!why) {
-		find_command(&request)->run(&call);
+		commands[request.command](&call);
 		connection->stop_after = call.stop;
 		why = call.error[0] ? call.error : NULL;
 	}

@@ -2,14 +2,12 @@
 /*
  * The control socket, and through a lock beside it the guarantee that one
  * rsipd runs on it. One request for each connection: a JSON line {"command":
- * [words]}, answered by one JSON line (lib/ask.h is the other end). What the
- * commands are and what they answer: rsipctl(8).
+ * [words]} (request.h), answered by one JSON line; lib/ask.h is the other end.
+ * What the commands are and what they answer: rsipctl(8).
  */
 #pragma once
 
 #include <errno.h>
-#include <stdbool.h>
-#include <stddef.h>
 
 #include "rsipd/daemon.h"
 
@@ -30,19 +28,3 @@ void control_tick(struct control *control, uint64_t now);
  * control_free(). Accepts NULL. */
 void control_close(struct control *control);
 void control_free(struct control *control);
-
-/* --- the request, apart for tests ---------------------------------------------- */
-
-#define CONTROL_LINE_MAX	1024	/* of a request, with its newline */
-#define CONTROL_WORDS_MAX	4
-#define CONTROL_WORD_LEN	64	/* with its NUL */
-
-struct control_request {
-	char words[CONTROL_WORDS_MAX][CONTROL_WORD_LEN];
-	size_t count;		/* at least 1 */
-};
-
-/* Reads one line without its newline. NULL, or what is wrong with it. */
-const char *control_parse(const char *line, size_t len, struct control_request *out);
-/* Does a command of that name with that many further words exist? NULL, or what is allowed. */
-const char *control_usage(const struct control_request *request);
