@@ -117,8 +117,8 @@ static void end_lease(struct client *c, enum client_end why)
 
 static void end_registration(struct client *c, enum client_end why)
 {
-	end_lease(c, why);
 	c->registered = false;
+	end_lease(c, why);
 	show_state(c);
 }
 
