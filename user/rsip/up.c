@@ -26,7 +26,8 @@
 #include "rsip/tunnel.h"
 
 #define SETTLE_MS	100	/* news of links and routes come in swarms */
-#define NO_REPLIES	8	/* who may wait for the same end */
+#define STOP_WAITERS	8	/* who may wait for the same end */
+#define FAILURES_LOGGED	5	/* in a second */
 
 enum stopping { STAY, GIVE_BACK, STOP };	/* GIVE_BACK: `rsip release`, stay and do nothing */
 
@@ -52,8 +53,9 @@ struct up {
 	bool stopped;			/* the client has given back everything */
 	bool restart;			/* our address changed: register anew */
 	bool closed;
+	struct log_limit failures;
 	int result;			/* -errno: why it could not go on */
-	struct serve_reply *waiting[NO_REPLIES], *query;
+	struct serve_reply *waiting[STOP_WAITERS], *query;
 	size_t waiting_count;
 };
 
@@ -307,17 +309,39 @@ static void on_ended(const struct client_lease *lease, enum client_end why, void
 	over(up, lease);
 }
 
+/* Refused by the gateway's policy: waiting does not help. */
+static bool refused_for_good(uint16_t error)
+{
+	switch (error) {
+	case RSIP_E_FLOW_POLICY_VIOLATION:
+	case RSIP_E_UNSUPPORTED_MESSAGE:
+	case RSIP_E_REGISTRATION_DENIED:
+	case RSIP_E_BAD_TUNNEL_TYPE:
+	case RSIP_E_LOCAL_ADDR_UNALLOWED:
+	case RSIP_E_LOCAL_ADDRPORT_UNALLOWED:
+	case RSIP_E_REMOTE_ADDR_UNALLOWED:
+	case RSIP_E_REMOTE_ADDRPORT_UNALLOWED:
+	case RSIP_E_IPSEC_UNALLOWED:
+		return true;
+	default:
+		return false;
+	}
+}
+
 static void on_failed(uint8_t type, uint16_t error, uint64_t again_ms, void *arg)
 {
 	struct up *up = arg;
-	char why[64] = "no answer", next[48] = "giving up";
+	char why[64] = "no answer", next[48] = "";
 
 	if (error != 0)
 		snprintf(why, sizeof(why), "%u %s", error, msg_error_name(error));
 	if (again_ms != 0)
-		snprintf(next, sizeof(next), "again in %lld s", (long long)seconds_left(again_ms + 999));
-	log_warn("%s %s: %s; %s", up->options->gateway_text, msg_type_name(type), why, next);
-	if (again_ms == 0 && up->stopping == STAY)
+		snprintf(next, sizeof(next), ", again in %lld s", (long long)seconds_left(again_ms + 999));
+	/* What others send in our name is reported as well: no more than a few lines of it. */
+	if (log_allowed(&up->failures, FAILURES_LOGGED, now_ms()))
+		log_warn("%s: %s: %s%s", up->options->gateway_text, msg_type_name(type), why, next);
+	/* In the foreground the policy may be mended; who waits for -d wants to know. */
+	if (up->options->background && !up->told && refused_for_good(error))
 		give_up(up, -EPERM);
 }
 
@@ -419,7 +443,7 @@ static void start_query(struct up *up, const char *const *words, size_t count, s
 
 static void start_stop(struct up *up, enum stopping how, struct serve_reply *reply)
 {
-	if (up->waiting_count == NO_REPLIES) {
+	if (up->waiting_count == STOP_WAITERS) {
 		serve_refuse(reply, "it is being stopped already");
 		return;
 	}
