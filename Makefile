@@ -29,9 +29,9 @@ SKELETONS := $(patsubst bpf/%.bpf.c,$(BUILD)/%.skel.h,$(wildcard bpf/*.bpf.c))
 
 # Unit tests: one Criterion program per file. They link the daemon's and the
 # host's modules from archives, so that a *_fake.c beside the tests can stand
-# in for the module it is named after.
+# in for the module it is named after; what else is there without a test_ helps.
 MODULES    := $(BUILD)/librsipd.a $(BUILD)/librsip.a $(LIB)
-UNIT_FAKES := $(call objects,tests/unit/*_fake.c)
+UNIT_HELP  := $(filter-out $(BUILD)/tests/unit/test_%,$(call objects,tests/unit/*.c))
 UNIT_TESTS := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/unit/test_*.c))
 BPF_TESTS  := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/bpf/test_*.c))
 BPF_HELP   := $(call objects,tests/bpf/[!t]*.c)
@@ -104,7 +104,7 @@ check-ipsec: all	## real IPsec stacks through the gateway (root)
 $(BUILD)/tests/built: $(UNIT_TESTS) $(BPF_TESTS)
 	$(Q)touch $@
 
-$(BUILD)/tests/unit/test_%: $(BUILD)/tests/unit/test_%.o $(UNIT_FAKES) $(MODULES)
+$(BUILD)/tests/unit/test_%: $(BUILD)/tests/unit/test_%.o $(UNIT_HELP) $(MODULES)
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ -lcriterion $(RSIPD_LIBS)
 
