@@ -66,7 +66,8 @@ mac() { printf '02:00:00:00:%02x:%02x' $(($1 >> 8)) $(($1 & 255)); }
 #
 # Checksums are computed by the sender: a frame that XDP redirects keeps what
 # it has. GRO on: veth takes redirected frames only where the receiving end
-# polls, and that is what GRO switches on.
+# polls, and that is what GRO switches on. (On an interface that is up: else
+# some kernels, 6.18 among them, do not take its other end as a target.)
 link() {
 	ip link add "$2" netns "$prefix$1" address "$(mac "$3")" type veth \
 		peer name "$5" netns "$prefix$4" address "$(mac "$6")" || return
@@ -74,8 +75,8 @@ link() {
 	for end in "$1 $2" "$4 $5"; do
 		# shellcheck disable=SC2086 # two words
 		set -- $end
-		in_ns "$1" ethtool -K "$2" tx off gro on >/dev/null 2>&1
 		ip -n "$prefix$1" link set dev "$2" up || return
+		in_ns "$1" ethtool -K "$2" tx off gro on >/dev/null 2>&1
 	done
 }
 

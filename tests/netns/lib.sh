@@ -15,6 +15,7 @@
 #   KEEP=1                                  leave lab and folder of a failed test
 
 top=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
+build=${BUILD:-$top/build}	# where the programs are
 export PYTHONDONTWRITEBYTECODE=1
 TEST_TIMEOUT=${TEST_TIMEOUT:-60}
 
@@ -94,7 +95,7 @@ config() {
 gateway() {
 	# shellcheck disable=SC2119
 	[ -f "$work/rsipd.yaml" ] || config
-	on n "$top/build/rsipd" -v -c "$work/rsipd.yaml" >>"$work/rsipd.log" 2>&1 &
+	nsenter --net="/run/netns/${lab}n" "$build/rsipd" -v -c "$work/rsipd.yaml" >>"$work/rsipd.log" 2>&1 &
 	rsipd=$!
 	wait_for 15 gateway_serves
 }
@@ -110,7 +111,7 @@ gateway_stop() {
 	wait "$rsipd"
 }
 
-ctl() { timeout 10 "$top/build/rsipctl" -s "$work/rsipd.sock" "$@"; }
+ctl() { timeout 10 "$build/rsipctl" -s "$work/rsipd.sock" "$@"; }
 
 # Packets so far with an outcome, by its name: outcome in-esp
 outcome() { ctl -j counters | jq --arg name "$1" '.outcomes[] | select(.outcome == $name).packets'; }
@@ -121,14 +122,14 @@ outcome() { ctl -j counters | jq --arg name "$1" '.outcomes[] | select(.outcome 
 rsip() {
 	local host=$1
 	shift
-	on "$host" timeout 20 "$top/build/rsip" "$@"
+	on "$host" timeout 20 "$build/rsip" "$@"
 }
 
 # Starts "rsip up" on a host and waits for its lease: rsip_up HOST [OPTION...]
 rsip_up() {
 	local host=$1
 	shift
-	on "$host" "$top/build/rsip" -g 10.0.0.1 up "$@" >>"$work/rsip-$host.log" 2>&1 &
+	nsenter --net="/run/netns/$lab$host" "$build/rsip" -g 10.0.0.1 up "$@" >>"$work/rsip-$host.log" 2>&1 &
 	echo $! >"$work/$host.rsip"
 	wait_for 10 rsip_has_lease "$host"
 }
@@ -155,7 +156,7 @@ rsip_field() { rsip "$1" -j status | jq -er "$2"; }
 packets() {
 	local step=$1
 	shift
-	LAB=$lab WORK=$work TOP=$top timeout "$TEST_TIMEOUT" python3 "$top/tests/netns/packets.py" "$step" "$@"
+	LAB=$lab WORK=$work TOP=$top BUILD=$build timeout "$TEST_TIMEOUT" python3 "$top/tests/netns/packets.py" "$step" "$@"
 }
 
 # --- the runner ------------------------------------------------------------------

@@ -5,7 +5,8 @@
 The hosts here are scripts that speak RSIP and build their tunnel packets byte
 by byte, so that both directions can be compared bit by bit. Which catalogue
 rows a step shows is said in the shell scripts that call it. Environment: LAB is
-the lab's prefix, WORK the test's folder, TOP the source tree."""
+the lab's prefix, WORK the test's folder, TOP the
+source tree, BUILD where the programs are."""
 
 import json
 import os
@@ -19,13 +20,13 @@ import time
 
 from wire import *
 
-WORK, TOP = os.environ["WORK"], os.environ["TOP"]
+WORK, TOP, BUILD = os.environ["WORK"], os.environ["TOP"], os.environ["BUILD"]
 COOKIE = bytes.fromhex("c0ffee0123456789")
 OTHER_SPI = 0x7E57AB1E	# what Y might choose for its own side: no lease of ours
 
 
 def ctl(*words):
-    run = subprocess.run([f"{TOP}/build/rsipctl", "-s", f"{WORK}/rsipd.sock", "-j", *words],
+    run = subprocess.run([f"{BUILD}/rsipctl", "-s", f"{WORK}/rsipd.sock", "-j", *words],
                          capture_output=True, timeout=10, check=False)
     if run.returncode:
         raise Failed(f"rsipctl {' '.join(words)}: {run.stderr.decode()}")
@@ -363,7 +364,7 @@ def expiry():
     start = time.monotonic()
     while time.monotonic() < start + 2.5:
         time.sleep(0.5)
-        x.extend(bind)
+        check("lease", 2, x.extend(bind, 2))
     warm_up(x, y, bind)
     told = x.told(FREED, 5)
     check("FREE_RESPONSE", (x.client, bind.id), (told.number(4), told.number(5)))
@@ -447,7 +448,7 @@ def public_closed():
         try:
             s.connect((address, RSIP_PORT))
             raise Failed(f"{address}:4555 takes TCP connections")
-        except (socket.timeout, ConnectionRefusedError, OSError):
+        except (socket.timeout, ConnectionRefusedError):
             pass
     check("registrations", 0, len(ctl("clients")))
     # The service is there: from the private side it answers.

@@ -191,9 +191,9 @@ test_query_and_release() {
 test_refused_hosts() {
 	config 'clients: [{match: 10.0.0.11/32, ipsec: false}]'
 	raise
-	on x1 timeout 5 "$top/build/rsip" -g 10.0.0.1 up --spis 4 >"$work/rsip-x1.log" 2>&1 || true
+	on x1 timeout 5 "$build/rsip" -g 10.0.0.1 up --spis 4 >"$work/rsip-x1.log" 2>&1 || true
 	grep -q 401 "$work/rsip-x1.log"
-	on x2 timeout 5 "$top/build/rsip" -g 10.0.0.1 up --spis 4 >"$work/rsip-x2.log" 2>&1 || true
+	on x2 timeout 5 "$build/rsip" -g 10.0.0.1 up --spis 4 >"$work/rsip-x2.log" 2>&1 || true
 	grep -q 304 "$work/rsip-x2.log"
 	registered 0 || registered 1
 	same "binds" 0 "$(ctl -j bindings | jq length)"

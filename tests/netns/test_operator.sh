@@ -22,16 +22,16 @@ test_configuration_errors() {
 	local line key want
 	lab
 	config
-	same "status of -t" 0 "$(status_of on n "$top/build/rsipd" -t -c "$work/rsipd.yaml")"
+	same "status of -t" 0 "$(status_of on n "$build/rsipd" -t -c "$work/rsipd.yaml")"
 	# What is wrong, and a word that the message must have.
 	while IFS='|' read -r key want; do
 		config "$key"
 		line=$(grep -n "^${key%%:*}:" "$work/rsipd.yaml" | cut -d: -f1)
-		same "status of -t with $key" 2 "$(status_of on n "$top/build/rsipd" -t -c "$work/rsipd.yaml")"
+		same "status of -t with $key" 2 "$(status_of on n "$build/rsipd" -t -c "$work/rsipd.yaml")"
 		grep -qE "^rsipd: |rsipd.yaml:$line: .*$want" "$work/output" || fail "$key: $(cat "$work/output")"
 		same "lines about $key" 1 "$(wc -l <"$work/output")"
 		same "status with $key" 2 "$(status_of timeout 5 nsenter --net="/run/netns/${lab}n" \
-			"$top/build/rsipd" -c "$work/rsipd.yaml")"
+			"$build/rsipd" -c "$work/rsipd.yaml")"
 	done <<-'END'
 		nonsense: 1|nonsense
 		leases: {default: 1h}|1h
@@ -45,8 +45,8 @@ test_configuration_errors() {
 		server: {port: 70000}|70000
 		tunnels: [l2tp]|l2tp
 	END
-	same "status without a file" 2 "$(status_of on n "$top/build/rsipd" -t -c "$work/none.yaml")"
-	same "status of an unknown option" 2 "$(status_of on n "$top/build/rsipd" --nonsense)"
+	same "status without a file" 2 "$(status_of on n "$build/rsipd" -t -c "$work/none.yaml")"
+	same "status of an unknown option" 2 "$(status_of on n "$build/rsipd" --nonsense)"
 	same "programs attached" 0 "$(programs)"
 }
 
@@ -69,7 +69,7 @@ test_rsipctl() {
 	same "status of no command" 2 "$(status_of ctl)"
 	same "status of a refusal" 1 "$(status_of ctl free 10.0.0.99 1)"
 	same "status of reload" 1 "$(status_of ctl reload)"
-	same "status without a daemon" 3 "$(status_of "$top/build/rsipctl" -s "$work/none.sock" status)"
+	same "status without a daemon" 3 "$(status_of "$build/rsipctl" -s "$work/none.sock" status)"
 	rsip_stop x1
 	same "resting" "2 8" "$(ctl -j pools | jq -r '"\(.[0].ports_resting) \(.[0].spis_resting)"')"
 }
@@ -90,7 +90,7 @@ test_free_and_deregister() {
 test_detach() {
 	local how
 	lab
-	for how in "ctl detach" "on n $top/build/rsipd -c $work/rsipd.yaml --detach"; do
+	for how in "ctl detach" "on n $build/rsipd -c $work/rsipd.yaml --detach"; do
 		gateway
 		rsip_up x1 --ports 2
 		same "programs" 2 "$(programs)"
@@ -121,7 +121,7 @@ test_leftovers() {
 	gateway
 	same "programs" 2 "$(programs)"
 	gateway_stop KILL || true
-	on n "$top/build/rsipd" -c "$work/rsipd.yaml" --detach
+	on n "$build/rsipd" -c "$work/rsipd.yaml" --detach
 	same "programs after --detach" 0 "$(programs)"
 	same "pins after --detach" "" "$(find "$pin" -type f 2>/dev/null)"
 }
@@ -129,7 +129,7 @@ test_leftovers() {
 test_second_daemon() {
 	raise
 	same "status of a second daemon" 1 "$(status_of timeout 10 nsenter --net="/run/netns/${lab}n" \
-		"$top/build/rsipd" -c "$work/rsipd.yaml")"
+		"$build/rsipd" -c "$work/rsipd.yaml")"
 	gateway_serves >/dev/null
 	same "programs" 2 "$(programs)"
 }

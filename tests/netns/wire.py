@@ -148,8 +148,8 @@ class Station:
         """The next IPv4 frame that came, but for RSIP itself; None: none came."""
         end = time.monotonic() + wait
         while True:
-            left = end - time.monotonic()
-            if left <= 0 or not select.select([self.raw], [], [], left)[0]:
+            left = max(0, end - time.monotonic())
+            if not select.select([self.raw], [], [], left)[0]:
                 return None
             frame, address = self.raw.recvfrom(65535)
             if address[2] == PACKET_OUTGOING or is_rsip(frame):
@@ -334,8 +334,9 @@ class Host(Station):
             return Bind(self.demand(ASSIGN_IPSEC, ASSIGNED_IPSEC, *local, remote, p_spis(spis), *rest))
         return Bind(self.demand(ASSIGN, ASSIGNED, *local, p_ports(1), *rest))
 
-    def extend(self, bind):
-        return self.demand(EXTEND, EXTENDED, p_client(self.client), p_bind(bind.id)).number(3)
+    def extend(self, bind, lease=None):
+        rest = [p_lease(lease)] if lease else []
+        return self.demand(EXTEND, EXTENDED, p_client(self.client), p_bind(bind.id), *rest).number(3)
 
     def free(self, bind):
         self.demand(FREE, FREED, p_client(self.client), p_bind(bind.id))
