@@ -15,29 +15,7 @@
 
 #define LOG_SIZE	(1 << 16)
 
-enum {
-	HOP_NONE,
-	HOP_X1,
-	HOP_X2,
-	HOP_X4,
-	HOP_X5,
-	HOP_X6,
-	HOP_XD,
-	HOP_XR,
-	HOP_XV,
-	HOP_XM,
-	HOP_Y,
-	HOP_YD,
-	HOP_YR,
-	HOP_YV,
-	HOP_YM,
-	HOP_X3,
-};
-
-static const struct {
-	const char *dst;
-	unsigned int state, mtu, vlan;
-} hops[] = {
+const struct world_hop world_hops[WORLD_HOPS] = {
 	[HOP_X1] = { "x1", RSIP_NEXTHOP_VALID, 1500, 0 },
 	[HOP_X2] = { "x2", RSIP_NEXTHOP_VALID, 1500, 0 },
 	[HOP_X3] = { "x3", RSIP_NEXTHOP_VALID, 1500, 0 },
@@ -55,19 +33,11 @@ static const struct {
 	[HOP_YM] = { "ym", RSIP_NEXTHOP_VALID, 100, 0 },
 };
 
-static const struct {
-	const char *peer;
-	unsigned int hop;
-} routes[] = {
+const struct world_route world_routes[WORLD_ROUTES] = {
 	{ "Y", HOP_Y }, { "Z", HOP_Y }, { "YD", HOP_YD }, { "YR", HOP_YR }, { "YV", HOP_YV }, { "YM", HOP_YM },
 };
 
-static const struct {
-	__u32 slot;
-	const char *client, *addr, *remote;
-	unsigned int remote_port, tunnel, hop, spi, ports[2];
-	bool ipsec;
-} binds[] = {
+const struct world_bind world_binds[WORLD_BINDS] = {
 	{ 1, "X1", "NB", NULL, 0, RSIP_PROTO_IPIP, HOP_X1, 0x1001, { 40000 }, true },
 	{ 2, "X2", "NB", NULL, 0, RSIP_PROTO_IPIP, HOP_X2, 0x2001, { 40100 }, true },
 	{ 3, "X1", "NB", NULL, 0, RSIP_PROTO_GRE, HOP_X1, 0, { 41000 }, false },
@@ -83,9 +53,9 @@ static const struct {
 	{ 13, "XR", "NB", NULL, 0, RSIP_PROTO_IPIP, HOP_XR, 0, { 50002 }, false },
 	{ 14, "XV", "NB", NULL, 0, RSIP_PROTO_IPIP, HOP_XV, 0, { 50003 }, false },
 	{ 15, "XM", "NB", NULL, 0, RSIP_PROTO_IPIP, HOP_XM, 0, { 50004 }, false },
-	{ 16, "X1", "NB", NULL, 0, RSIP_PROTO_IPIP, HOP_X1, 0x1016, { 40016 }, false },
-	{ 17, "X1", "NB", NULL, 0, RSIP_PROTO_IPIP, HOP_X1, 0x1017, { 40017 }, false },
-	{ 18, "X3", "NB", NULL, 0, RSIP_PROTO_IPIP, HOP_X3, 0x3001, { 0 }, true },
+	{ SLOT_FREE, "X1", "NB", NULL, 0, RSIP_PROTO_IPIP, HOP_X1, 0x1016, { 40016 }, false },
+	{ SLOT_REUSED, "X1", "NB", NULL, 0, RSIP_PROTO_IPIP, HOP_X1, 0x1017, { 40017 }, false },
+	{ SLOT_FULL, "X3", "NB", NULL, 0, RSIP_PROTO_IPIP, HOP_X3, 0x3001, { 0 }, true },
 	{ 19, "X5", "NB2", NULL, 0, RSIP_PROTO_IPIP, HOP_X5, 0, { 45001 }, false },
 };
 
@@ -136,47 +106,46 @@ void world_bind_set(struct world *w, __u32 slot, const struct rsip_bind *bind)
 	set(w->skel->maps.rsip_binds, &slot, bind);
 }
 
-static void fill_grant(struct world *w, const char *client, const char *addr, const char *remote, __u32 slot,
-		       __u32 flags)
+static void fill_grant(struct world *w, const struct world_grant *from)
 {
-	struct rsip_grant_key key = { .client = pkt_addr(client), .addr = pkt_addr(addr) };
-	struct rsip_grant grant = { .flags = flags };
+	struct rsip_grant_key key = { .client = pkt_addr(from->client), .addr = pkt_addr(from->addr) };
+	struct rsip_grant grant = { .flags = from->flags };
 
-	if (remote)
-		key.remote = pkt_addr(remote);
-	if (slot)
-		grant.ipsec = (struct rsip_target){ slot, world_generation(slot) };
+	if (from->remote)
+		key.remote = pkt_addr(from->remote);
+	if (from->slot)
+		grant.ipsec = (struct rsip_target){ from->slot, world_generation(from->slot) };
 	set(w->skel->maps.rsip_grants, &key, &grant);
 }
 
 static void fill_bind(struct world *w, size_t i)
 {
-	struct rsip_target target = { binds[i].slot, world_generation(binds[i].slot) };
-	struct rsip_spi_key spi = { .addr = pkt_addr(binds[i].addr), .spi = htonl(binds[i].spi) };
+	struct rsip_target target = { world_binds[i].slot, world_generation(world_binds[i].slot) };
+	struct rsip_spi_key spi = { .addr = pkt_addr(world_binds[i].addr), .spi = htonl(world_binds[i].spi) };
 	struct rsip_bind bind = {
 		.generation = target.generation,
-		.bind_id = binds[i].slot,
-		.client = pkt_addr(binds[i].client),
+		.bind_id = world_binds[i].slot,
+		.client = pkt_addr(world_binds[i].client),
 		.gateway = pkt_addr("NA"),
 		.addr = spi.addr,
-		.remote = binds[i].remote ? pkt_addr(binds[i].remote) : 0,
-		.nexthop = binds[i].hop,
-		.remote_port = htons((uint16_t)binds[i].remote_port),
-		.tunnel = (__u8)binds[i].tunnel,
-		.flags = binds[i].ipsec ? RSIP_BIND_IPSEC : 0,
+		.remote = world_binds[i].remote ? pkt_addr(world_binds[i].remote) : 0,
+		.nexthop = world_binds[i].hop,
+		.remote_port = htons((uint16_t)world_binds[i].remote_port),
+		.tunnel = (__u8)world_binds[i].tunnel,
+		.flags = world_binds[i].ipsec ? RSIP_BIND_IPSEC : 0,
 	};
 
-	if (bind.bind_id == 16)
+	if (bind.bind_id == SLOT_FREE)
 		bind.generation = 0;
-	if (bind.bind_id == 17)
+	if (bind.bind_id == SLOT_REUSED)
 		bind.generation++;
-	if (bind.bind_id == 18)
+	if (bind.bind_id == SLOT_FULL)
 		bind.cookies = RSIP_BIND_COOKIES;
-	world_bind_set(w, binds[i].slot, &bind);
-	for (int p = 0; p < 2 && binds[i].ports[p]; p++)
+	world_bind_set(w, world_binds[i].slot, &bind);
+	for (int p = 0; p < 2 && world_binds[i].ports[p]; p++)
 		set(w->skel->maps.rsip_ports,
-		    &(struct rsip_port_key){ .addr = spi.addr, .port = htons((uint16_t)binds[i].ports[p]) }, &target);
-	if (!binds[i].spi)
+		    &(struct rsip_port_key){ .addr = spi.addr, .port = htons((uint16_t)world_binds[i].ports[p]) }, &target);
+	if (!world_binds[i].spi)
 		return;
 	spi.proto = RSIP_PROTO_ESP;
 	set(w->skel->maps.rsip_spis, &spi, &target);
@@ -186,23 +155,23 @@ static void fill_bind(struct world *w, size_t i)
 
 static void fill_hops(struct world *w)
 {
-	for (__u32 i = 1; i < sizeof(hops) / sizeof(hops[0]); i++) {
+	for (__u32 i = 1; i < WORLD_HOPS; i++) {
 		struct rsip_nexthop hop = {
-			.state = hops[i].state,
+			.state = world_hops[i].state,
 			.ifindex = 100 + i,
-			.mtu = hops[i].mtu,
-			.vlan = htons((uint16_t)hops[i].vlan),
+			.mtu = world_hops[i].mtu,
+			.vlan = htons((uint16_t)world_hops[i].vlan),
 		};
 
-		pkt_mac(hops[i].dst, hop.dst);
+		pkt_mac(world_hops[i].dst, hop.dst);
 		pkt_mac("n", hop.src);
 		set(w->skel->maps.rsip_nexthops, &i, &hop);
 		/* any device: nothing is sent. The keys tell next hops apart */
 		if (hop.state == RSIP_NEXTHOP_VALID)
 			set(w->skel->maps.rsip_devices, &hop.ifindex, &(__u32){ 1 });
 	}
-	for (size_t i = 0; i < sizeof(routes) / sizeof(routes[0]); i++) {
-		struct rsip_route route = { pkt_addr(routes[i].peer), routes[i].hop }, there;
+	for (size_t i = 0; i < WORLD_ROUTES; i++) {
+		struct rsip_route route = { pkt_addr(world_routes[i].peer), world_routes[i].hop }, there;
 		__u32 key = rsip_route_set(route.addr) * RSIP_ROUTE_WAYS + (i & 1) * 3;
 
 		bpf_map__lookup_elem(w->skel->maps.rsip_routes, &key, sizeof(key), &there, sizeof(there), 0);
@@ -211,41 +180,45 @@ static void fill_hops(struct world *w)
 	}
 }
 
+const char *const world_clients[WORLD_CLIENTS] = { "X1", "X2", "X3", "X4", "X5", "X6", "XD", "XR", "XV", "XM" };
+
+const struct world_address world_addresses[WORLD_ADDRESSES] = {
+	{ "NB", RSIP_ADDRESS_POOL },
+	{ "NB2", RSIP_ADDRESS_POOL },
+	{ "NB3", RSIP_ADDRESS_POOL },
+	{ "SH", RSIP_ADDRESS_POOL | RSIP_ADDRESS_SHARED },
+	{ "NA", RSIP_ADDRESS_TUNNEL },
+	{ "NA2", RSIP_ADDRESS_TUNNEL },
+};
+
+const struct world_grant world_grants[WORLD_GRANTS] = {
+	{ "X1", "NB", NULL, 1, 0 },
+	{ "X1", "NB2", NULL, 8, 0 },
+	{ "X1", "SH", NULL, 10, 0 },
+	{ "X2", "NB", NULL, 2, 0 },
+	{ "X2", "NB2", NULL, 9, 0 },
+	{ "X3", "NB", NULL, SLOT_FULL, 0 },
+	{ "X4", "NB", NULL, 0, 0 },
+	{ "X5", "NB", NULL, 0, RSIP_GRANT_BY_REMOTE },
+	{ "X5", "NB", "Y", 7, 0 },
+	{ "X5", "NB2", NULL, SLOT_REUSED, 0 },
+	{ "X6", "NB3", NULL, 0, 0 },
+	{ "XV", "NB", NULL, 0, 0 },
+};
+
 static void fill(struct world *w)
 {
-	static const char *const clients[] = { "X1", "X2", "X3", "X4", "X5", "X6", "XD", "XR", "XV", "XM" };
-	static const struct {
-		const char *addr;
-		__u32 flags;
-	} addresses[] = {
-		{ "NB", RSIP_ADDRESS_POOL },
-		{ "NB2", RSIP_ADDRESS_POOL },
-		{ "NB3", RSIP_ADDRESS_POOL },
-		{ "SH", RSIP_ADDRESS_POOL | RSIP_ADDRESS_SHARED },
-		{ "NA", RSIP_ADDRESS_TUNNEL },
-		{ "NA2", RSIP_ADDRESS_TUNNEL },
-	};
-
-	for (size_t i = 0; i < sizeof(addresses) / sizeof(addresses[0]); i++)
-		set(w->skel->maps.rsip_addresses, &(__be32){ pkt_addr(addresses[i].addr) }, &addresses[i].flags);
-	for (__u32 i = 0; i < sizeof(clients) / sizeof(clients[0]); i++)
-		set(w->skel->maps.rsip_clients, &(__be32){ pkt_addr(clients[i]) },
+	for (size_t i = 0; i < WORLD_ADDRESSES; i++)
+		set(w->skel->maps.rsip_addresses, &(__be32){ pkt_addr(world_addresses[i].addr) },
+		    &world_addresses[i].flags);
+	for (__u32 i = 0; i < WORLD_CLIENTS; i++)
+		set(w->skel->maps.rsip_clients, &(__be32){ pkt_addr(world_clients[i]) },
 		    &(struct rsip_client){ .client_id = i + 1, .binds = 1 });
 	fill_hops(w);
-	for (size_t i = 0; i < sizeof(binds) / sizeof(binds[0]); i++)
+	for (size_t i = 0; i < WORLD_BINDS; i++)
 		fill_bind(w, i);
-	fill_grant(w, "X1", "NB", NULL, 1, 0);
-	fill_grant(w, "X2", "NB", NULL, 2, 0);
-	fill_grant(w, "X3", "NB", NULL, 18, 0);
-	fill_grant(w, "X4", "NB", NULL, 0, 0);
-	fill_grant(w, "X5", "NB", NULL, 0, RSIP_GRANT_BY_REMOTE);
-	fill_grant(w, "X5", "NB", "Y", 7, 0);
-	fill_grant(w, "X5", "NB2", NULL, 17, 0);
-	fill_grant(w, "X1", "NB2", NULL, 8, 0);
-	fill_grant(w, "X2", "NB2", NULL, 9, 0);
-	fill_grant(w, "X1", "SH", NULL, 10, 0);
-	fill_grant(w, "X6", "NB3", NULL, 0, 0);
-	fill_grant(w, "XV", "NB", NULL, 0, 0);
+	for (size_t i = 0; i < WORLD_GRANTS; i++)
+		fill_grant(w, &world_grants[i]);
 }
 
 static struct run *run_now;	/* gets the events; NULL: they are left over from elsewhere */

@@ -47,6 +47,67 @@ enum side {
  * MTU 100, YN is in no cache. NB, NB2 and NB3 are the pool, SH is shared with
  * N, NA and NA2 end tunnels.
  */
+enum {
+	SLOT_FREE = 16,
+	SLOT_REUSED = 17,
+	SLOT_FULL = 18,
+};
+
+enum {
+	HOP_NONE,
+	HOP_X1,
+	HOP_X2,
+	HOP_X4,
+	HOP_X5,
+	HOP_X6,
+	HOP_XD,
+	HOP_XR,
+	HOP_XV,
+	HOP_XM,
+	HOP_Y,
+	HOP_YD,
+	HOP_YR,
+	HOP_YV,
+	HOP_YM,
+	HOP_X3,
+	WORLD_HOPS,
+};
+
+#define WORLD_ROUTES	6
+#define WORLD_BINDS	19
+#define WORLD_CLIENTS	10
+#define WORLD_ADDRESSES	6
+#define WORLD_GRANTS	12
+
+extern const struct world_hop {
+	const char *dst;
+	unsigned int state, mtu, vlan;
+} world_hops[WORLD_HOPS];
+
+extern const struct world_route {
+	const char *peer;
+	unsigned int hop;
+} world_routes[WORLD_ROUTES];
+
+extern const struct world_bind {
+	__u32 slot;
+	const char *client, *addr, *remote;
+	unsigned int remote_port, tunnel, hop, spi, ports[2];
+	bool ipsec;
+} world_binds[WORLD_BINDS];
+
+extern const char *const world_clients[WORLD_CLIENTS];
+
+extern const struct world_address {
+	const char *addr;
+	__u32 flags;
+} world_addresses[WORLD_ADDRESSES];
+
+extern const struct world_grant {
+	const char *client, *addr, *remote;
+	__u32 slot, flags;
+} world_grants[WORLD_GRANTS];
+
 struct world {
 	struct rsip_bpf *skel;
 	struct ring_buffer *ring;

@@ -1,0 +1,667 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* The naive model of both programs: see model.h. */
+#include "model.h"
+
+#include <arpa/inet.h>
+#include <string.h>
+
+#include <criterion/criterion.h>
+
+/* A run of bytes with a length; reading beyond it ends the test. */
+struct bytes {
+	const uint8_t *at;
+	size_t len;
+};
+
+static unsigned int get8(struct bytes b, size_t i)
+{
+	cr_assert_lt(i, b.len, "the model read beyond a packet");
+	return b.at[i];
+}
+
+static unsigned int get16(struct bytes b, size_t i)
+{
+	return get8(b, i) << 8 | get8(b, i + 1);
+}
+
+static uint32_t get32(struct bytes b, size_t i)
+{
+	return get16(b, i) << 16 | get16(b, i + 2);
+}
+
+static uint64_t get64(struct bytes b, size_t i)
+{
+	return (uint64_t)get32(b, i) << 32 | get32(b, i + 4);
+}
+
+static struct bytes tail(struct bytes b, size_t from)
+{
+	return (struct bytes){ b.at + from, b.len - from };
+}
+
+static struct bytes head(struct bytes b, size_t len)
+{
+	return (struct bytes){ b.at, len < b.len ? len : b.len };
+}
+
+static uint32_t addr(const char *name)
+{
+	return name ? ntohl(pkt_addr(name)) : 0;
+}
+
+/* --- the world ------------------------------------------------------------------- */
+
+static bool is_live(const struct world_bind *bind)
+{
+	return bind->slot != SLOT_FREE && bind->slot != SLOT_REUSED;
+}
+
+static const struct world_bind *bind_of_slot(uint32_t slot)
+{
+	for (size_t i = 0; i < WORLD_BINDS; i++)
+		if (world_binds[i].slot == slot && is_live(&world_binds[i]))
+			return &world_binds[i];
+	return NULL;
+}
+
+static const struct world_bind *bind_of_spi(uint32_t dst, uint32_t spi)
+{
+	for (size_t i = 0; i < WORLD_BINDS; i++)
+		if (spi && world_binds[i].spi == spi && addr(world_binds[i].addr) == dst && is_live(&world_binds[i]))
+			return &world_binds[i];
+	return NULL;
+}
+
+static const struct world_bind *bind_of_port(uint32_t dst, unsigned int port)
+{
+	for (size_t i = 0; i < WORLD_BINDS; i++)
+		for (int p = 0; p < 2; p++)
+			if (port && world_binds[i].ports[p] == port && addr(world_binds[i].addr) == dst &&
+			    is_live(&world_binds[i]))
+				return &world_binds[i];
+	return NULL;
+}
+
+static const struct model_cookie *cookie_of(const struct model *m, uint64_t cookie, uint32_t at, unsigned int port)
+{
+	for (size_t i = 0; i < m->cookie_count; i++)
+		if (m->cookies[i].cookie == cookie && m->cookies[i].addr == at && m->cookies[i].port == port)
+			return &m->cookies[i];
+	return NULL;
+}
+
+static unsigned int flags_of(uint32_t at)
+{
+	for (size_t i = 0; i < WORLD_ADDRESSES; i++)
+		if (addr(world_addresses[i].addr) == at)
+			return world_addresses[i].flags;
+	return 0;
+}
+
+static bool is_registered(uint32_t client)
+{
+	for (size_t i = 0; i < WORLD_CLIENTS; i++)
+		if (addr(world_clients[i]) == client)
+			return true;
+	return false;
+}
+
+static const struct world_grant *grant_of(uint32_t client, uint32_t at, uint32_t remote)
+{
+	for (size_t i = 0; i < WORLD_GRANTS; i++)
+		if (addr(world_grants[i].client) == client && addr(world_grants[i].addr) == at &&
+		    addr(world_grants[i].remote) == remote)
+			return &world_grants[i];
+	return NULL;
+}
+
+/* --- reading ----------------------------------------------------------------------- */
+
+enum kind {
+	K_ESP,
+	K_AH,
+	K_IKE,
+	K_NATT,
+	K_PORT,
+	K_KEEPALIVE,
+	K_SHORT,		/* IKE without a cookie */
+	K_CUT,			/* 4500 without anything that fits */
+	K_ICMP,
+	K_FRAGMENT,
+	K_TUNNEL,
+	K_OTHER,
+	K_BAD,
+};
+
+struct read {
+	struct bytes ip;	/* header and payload, no more */
+	uint32_t src, dst;
+	enum kind kind;
+	unsigned int sport, dport;
+	uint32_t spi;
+	uint64_t cookie;
+};
+
+/* The IPv4 part of a frame; length 0: none, or no addresses. */
+static struct bytes ipv4_of(const struct frame *f)
+{
+	struct bytes all = { f->data, f->len };
+
+	if (f->len >= 14 + 20 && get16(all, 12) == 0x0800)
+		return tail(all, 14);
+	if (f->len >= 18 + 20 && get16(all, 12) == 0x8100 && get16(all, 16) == 0x0800)
+		return tail(all, 18);
+	return (struct bytes){ 0 };
+}
+
+static bool header_is_good(struct bytes ip)
+{
+	unsigned int header = (get8(ip, 0) & 15) * 4, total = get16(ip, 2);
+
+	return get8(ip, 0) >> 4 == 4 && header >= 20 && total >= header && total <= ip.len;
+}
+
+static bool is_fragment(struct bytes ip)
+{
+	return get16(ip, 6) & 0x3fff;
+}
+
+static struct bytes payload_of(struct bytes ip)
+{
+	return tail(ip, (get8(ip, 0) & 15) * 4);
+}
+
+static enum kind read_4500(struct bytes data, struct read *r)
+{
+	if (data.len == 1 && get8(data, 0) == 0xff)
+		return K_KEEPALIVE;
+	if (data.len >= 4 && get32(data, 0) == 0) {
+		if (data.len < 12)
+			return K_SHORT;
+		r->cookie = get64(data, 4);
+		return K_IKE;
+	}
+	if (data.len < 8)
+		return K_CUT;
+	r->spi = get32(data, 0);
+	return K_NATT;
+}
+
+static enum kind read_udp(struct bytes udp, enum side side, struct read *r)
+{
+	unsigned int port;
+	struct bytes data;
+
+	if (udp.len < 8 || get16(udp, 4) < 8 || get16(udp, 4) > udp.len)
+		return K_BAD;
+	r->sport = get16(udp, 0);
+	r->dport = get16(udp, 2);
+	data = tail(head(udp, get16(udp, 4)), 8);
+	port = side == PUBLIC ? r->dport : r->sport;
+	if (port == 4500)
+		return read_4500(data, r);
+	if (port != 500)
+		return K_PORT;
+	if (data.len < 8)
+		return K_SHORT;
+	r->cookie = get64(data, 0);
+	return K_IKE;
+}
+
+static enum kind read_payload(struct bytes data, unsigned int proto, enum side side, struct read *r)
+{
+	switch (proto) {
+	case 17:
+		return read_udp(data, side, r);
+	case 6:
+		if (data.len < 20 || (get8(data, 12) >> 4) * 4 < 20 || (get8(data, 12) >> 4) * 4 > data.len)
+			return K_BAD;
+		r->sport = get16(data, 0);
+		r->dport = get16(data, 2);
+		return K_PORT;
+	case 50:
+		if (data.len < 8)
+			return K_BAD;
+		r->spi = get32(data, 0);
+		return K_ESP;
+	case 51:
+		if (data.len < 12 || get8(data, 1) < 1 || (get8(data, 1) + 2) * 4 > data.len)
+			return K_BAD;
+		r->spi = get32(data, 4);
+		return K_AH;
+	case 1:
+		return K_ICMP;
+	case 4:
+	case 47:
+		return K_TUNNEL;
+	default:
+		return K_OTHER;
+	}
+}
+
+static void read_ip(struct bytes ip, enum side side, struct read *r)
+{
+	*r = (struct read){ .ip = ip, .src = get32(ip, 12), .dst = get32(ip, 16), .kind = K_BAD };
+	if (!header_is_good(ip))
+		return;
+	r->ip = head(ip, get16(ip, 2));
+	r->kind = is_fragment(ip) ? K_FRAGMENT : read_payload(payload_of(r->ip), get8(ip, 9), side, r);
+}
+
+/* --- writing ----------------------------------------------------------------------- */
+
+static void put(struct frame *f, const void *bytes, size_t len)
+{
+	memcpy(f->data + f->len, bytes, len);
+	f->len += len;
+}
+
+static void put16(struct frame *f, unsigned int value)
+{
+	put(f, (uint8_t[]){ (uint8_t)(value >> 8), (uint8_t)value }, 2);
+}
+
+static void put32(struct frame *f, uint32_t value)
+{
+	put16(f, value >> 16);
+	put16(f, value & 0xffff);
+}
+
+static void checksum(uint8_t *header)
+{
+	unsigned long sum = 0;
+
+	header[10] = header[11] = 0;
+	for (int i = 0; i < (header[0] & 15) * 4; i += 2)
+		sum += (unsigned int)header[i] << 8 | header[i + 1];
+	while (sum > 0xffff)
+		sum = (sum >> 16) + (sum & 0xffff);
+	header[10] = (uint8_t)(~sum >> 8);
+	header[11] = (uint8_t)~sum;
+}
+
+void model_fix(struct frame *f)
+{
+	struct bytes ip = ipv4_of(f);
+	size_t at = (size_t)(ip.at - f->data), header;
+
+	if (!ip.len)
+		return;
+	header = (get8(ip, 0) & 15) * 4;
+	if (header > ip.len)
+		return;
+	checksum(f->data + at);
+	if (get8(ip, 9) == 47 && header + 4 <= ip.len) {
+		unsigned int flags = get16(ip, header);
+
+		header += 4 + (flags >> 15 & 1) * 4 + (flags >> 13 & 1) * 4 + (flags >> 12 & 1) * 4;
+	} else if (get8(ip, 9) != 4) {
+		return;
+	}
+	if (header + 20 <= ip.len && header + (get8(ip, header) & 15) * 4 <= ip.len)
+		checksum(f->data + at + header);
+}
+
+static void put_ethernet(struct frame *out, unsigned int hop)
+{
+	uint8_t mac[6];
+
+	pkt_mac(world_hops[hop].dst, mac);
+	put(out, mac, 6);
+	pkt_mac("n", mac);
+	put(out, mac, 6);
+	if (world_hops[hop].vlan) {
+		put16(out, 0x8100);
+		put16(out, world_hops[hop].vlan);
+	}
+	put16(out, 0x0800);
+}
+
+static void put_inner(struct frame *out, struct bytes ip, unsigned int tos)
+{
+	uint8_t *header = out->data + out->len;
+
+	put(out, ip.at, ip.len);
+	header[1] = (uint8_t)tos;
+	header[8]--;
+	checksum(header);
+}
+
+static void put_outer(struct frame *out, const struct world_bind *bind, struct bytes ip)
+{
+	bool gre = bind->tunnel == RSIP_PROTO_GRE, df = get16(ip, 6) & 0x4000;
+	uint8_t *header = out->data + out->len;
+
+	put16(out, 0x4500 | get8(ip, 1));
+	put16(out, (unsigned int)ip.len + 20 + gre * 4);
+	put16(out, df ? 0 : get16(ip, 4));
+	put16(out, df ? 0x4000 : 0);
+	put16(out, 64 << 8 | bind->tunnel);
+	put16(out, 0);
+	put32(out, addr("NA"));
+	put32(out, addr(bind->client));
+	checksum(header);
+	if (gre)
+		put32(out, 0x0800);
+}
+
+/* --- public side ------------------------------------------------------------------- */
+
+static enum rsip_outcome nobodys(const struct read *r)
+{
+	static const enum rsip_outcome outcomes[] = {
+		[K_ESP] = RSIP_IN_NO_SPI,	[K_AH] = RSIP_IN_NO_SPI,
+		[K_IKE] = RSIP_IN_NO_COOKIE,	[K_NATT] = RSIP_IN_NO_SPI,
+		[K_PORT] = RSIP_IN_NO_PORT,	[K_KEEPALIVE] = RSIP_IN_KEEPALIVE,
+		[K_SHORT] = RSIP_IN_NO_COOKIE,	[K_CUT] = RSIP_IN_MALFORMED,
+		[K_ICMP] = RSIP_IN_ICMP,	[K_FRAGMENT] = RSIP_IN_FRAGMENT,
+		[K_TUNNEL] = RSIP_IN_PROTOCOL,	[K_OTHER] = RSIP_IN_PROTOCOL,
+		[K_BAD] = RSIP_IN_MALFORMED,
+	};
+
+	return flags_of(r->dst) == RSIP_ADDRESS_POOL ? outcomes[r->kind] : RSIP_IN_PASS;
+}
+
+static const struct world_bind *whose(const struct model *m, struct read *r, uint32_t *peer)
+{
+	const struct world_bind *bind = NULL;
+	const struct model_cookie *cookie = NULL;
+
+	*peer = 0;
+	if (r->kind == K_ESP || r->kind == K_AH || r->kind == K_NATT)
+		bind = bind_of_spi(r->dst, r->spi);
+	if (r->kind == K_IKE)
+		cookie = cookie_of(m, r->cookie, r->dst, r->dport);
+	if (cookie) {
+		*peer = cookie->peer;
+		bind = cookie->bind;
+	}
+	if (bind || r->kind == K_ESP || r->kind == K_AH || r->kind > K_CUT)
+		return bind;
+	bind = bind_of_port(r->dst, r->dport);
+	if (bind)
+		r->kind = K_PORT;
+	return bind;
+}
+
+static void model_public(struct model *m, const struct frame *in, struct verdict *out)
+{
+	static const enum rsip_outcome sent[] = {
+		[K_ESP] = RSIP_IN_ESP,	 [K_AH] = RSIP_IN_AH,	  [K_IKE] = RSIP_IN_IKE,
+		[K_NATT] = RSIP_IN_NATT, [K_PORT] = RSIP_IN_PORT,
+	};
+	const struct world_bind *bind;
+	struct bytes ip = ipv4_of(in);
+	const struct world_hop *hop;
+	struct read r;
+	uint32_t peer;
+	size_t len;
+
+	out->outcome = RSIP_IN_PASS;
+	if (!ip.len)
+		return;
+	read_ip(ip, PUBLIC, &r);
+	bind = whose(m, &r, &peer);
+	if (!bind) {
+		out->outcome = nobodys(&r);
+		return;
+	}
+	hop = &world_hops[bind->hop];
+	len = r.ip.len + (bind->tunnel == RSIP_PROTO_GRE ? 24 : 20);
+	if ((peer && peer != r.src) || (bind->remote && addr(bind->remote) != r.src) ||
+	    (r.kind == K_PORT && bind->remote_port && bind->remote_port != r.sport))
+		out->outcome = RSIP_IN_REMOTE;
+	else if (get8(r.ip, 8) <= 1)
+		out->outcome = RSIP_IN_TTL;
+	else if (hop->state == RSIP_NEXTHOP_REJECT)
+		out->outcome = RSIP_IN_UNREACHABLE;
+	else if (hop->state == RSIP_NEXTHOP_VALID && len > hop->mtu)
+		out->outcome = RSIP_IN_TOO_BIG;
+	else if (hop->state != RSIP_NEXTHOP_VALID && len > RSIP_EVENT_PACKET_MAX)
+		out->outcome = RSIP_ERROR;
+	else
+		out->outcome = hop->state == RSIP_NEXTHOP_VALID ? sent[r.kind] : RSIP_IN_RESOLVE;
+	if (out->outcome != sent[r.kind] && out->outcome != RSIP_IN_RESOLVE)
+		return;
+	put_ethernet(&out->out, bind->hop);
+	put_outer(&out->out, bind, r.ip);
+	put_inner(&out->out, r.ip, get8(r.ip, 1));
+}
+
+/* --- private side ------------------------------------------------------------------ */
+
+/* What a tunnel packet holds; length 0: nothing that can be read. */
+static struct bytes tunnelled(struct bytes outer)
+{
+	struct bytes inside = payload_of(outer);
+
+	if (get8(outer, 9) == 47) {
+		unsigned int flags, optional;
+
+		if (inside.len < 4)
+			return (struct bytes){ 0 };
+		flags = get16(inside, 0);
+		optional = (flags >> 15 & 1) + (flags >> 13 & 1) + (flags >> 12 & 1);
+		/* bits 1, 4 and 5 and the version must be 0 */
+		if (flags & 0x4c07 || get16(inside, 2) != 0x0800 || inside.len < 4 + optional * 4)
+			return (struct bytes){ 0 };
+		inside = tail(inside, 4 + optional * 4);
+	}
+	return inside.len < 20 ? (struct bytes){ 0 } : inside;
+}
+
+/* The RSIPSEC bind for this, or why not. */
+static const struct world_bind *ipsec_bind(uint32_t client, const struct read *r, enum rsip_outcome none,
+					   enum rsip_outcome *why)
+{
+	const struct world_grant *grant = grant_of(client, r->src, 0);
+	const struct world_bind *bind = NULL;
+
+	*why = none;
+	if (!grant)
+		return NULL;
+	bind = bind_of_slot(grant->slot);
+	if (bind || !(grant->flags & RSIP_GRANT_BY_REMOTE))
+		return bind;
+	*why = RSIP_OUT_REMOTE_ADDRESS;
+	grant = grant_of(client, r->src, r->dst);
+	return grant ? bind_of_slot(grant->slot) : NULL;
+}
+
+static const struct world_bind *port_bind(uint32_t client, struct read *r)
+{
+	const struct world_bind *bind = bind_of_port(r->src, r->sport);
+
+	if (!bind || addr(bind->client) != client)
+		return NULL;
+	r->kind = K_PORT;
+	return bind;
+}
+
+/* By which bind it may be sent; NULL and *why: by none. *learn: the cookie is new. */
+static const struct world_bind *allowed_by(const struct model *m, uint32_t client, struct read *r, bool *learn,
+					   enum rsip_outcome *why)
+{
+	const struct world_bind *bind = NULL;
+	const struct model_cookie *cookie;
+
+	*learn = false;
+	*why = RSIP_OUT_NO_PORT;
+	switch (r->kind) {
+	case K_ESP:
+	case K_AH:
+		return ipsec_bind(client, r, RSIP_OUT_NO_IPSEC, why);
+	case K_NATT:
+	case K_KEEPALIVE:
+		bind = ipsec_bind(client, r, RSIP_OUT_NO_PORT, why);
+		return bind ? bind : port_bind(client, r);
+	case K_PORT:
+		return port_bind(client, r);
+	case K_SHORT:
+	case K_CUT:
+		*why = RSIP_OUT_MALFORMED;
+		return port_bind(client, r);
+	default:
+		break;
+	}
+	cookie = cookie_of(m, r->cookie, r->src, r->sport);
+	if (cookie && addr(cookie->bind->client) == client && cookie->peer == r->dst)
+		return cookie->bind;
+	bind = port_bind(client, r);
+	if (bind)
+		return bind;
+	bind = ipsec_bind(client, r, RSIP_OUT_NO_PORT, why);
+	if (bind && cookie) {
+		*why = RSIP_OUT_COOKIE_TAKEN;
+		return NULL;
+	}
+	*learn = bind;
+	return bind;
+}
+
+/* -1: dropped (RFC 6040, figure 4) */
+static int tos_after(struct bytes outer, struct bytes inner)
+{
+	unsigned int out = get8(outer, 1) & 3, in = get8(inner, 1) & 3, dscp = get8(inner, 1) & ~3U;
+
+	if (in == 0)
+		return out == 3 ? -1 : (int)dscp;
+	if (out == 3 || in == 3)
+		return (int)(dscp | 3);
+	return (int)(dscp | (out == 1 ? 1 : in));
+}
+
+static bool may_be_peer(uint32_t to)
+{
+	return to >> 24 != 0 && to >> 24 != 127 && to >> 24 < 224;
+}
+
+static enum rsip_outcome learn(struct model *m, const struct world_bind *bind, const struct read *r)
+{
+	size_t held = bind->slot == SLOT_FULL ? RSIP_BIND_COOKIES : 0;
+
+	if (!r->cookie)
+		return RSIP_OUT_COOKIE_ZERO;
+	for (size_t i = 0; i < m->cookie_count; i++)
+		held += m->cookies[i].bind == bind;
+	if (held >= RSIP_BIND_COOKIES)
+		return RSIP_OUT_COOKIE_LIMIT;
+	cr_assert_lt(m->cookie_count, MODEL_COOKIES);
+	m->cookies[m->cookie_count++] = (struct model_cookie){ r->cookie, r->src, r->sport, r->dst, bind };
+	return RSIP_GO_ON;
+}
+
+/* The reason that is told for a refused packet. */
+static enum rsip_outcome reason(struct bytes outer, const struct read *inner, enum rsip_outcome why)
+{
+	if (!(flags_of(get32(outer, 16)) & RSIP_ADDRESS_TUNNEL))
+		return RSIP_OUT_PASS;
+	if (why == RSIP_OUT_MALFORMED)
+		return why;
+	if (!is_registered(get32(outer, 12)))
+		return RSIP_OUT_UNREGISTERED;
+	if (why == RSIP_OUT_NESTED || !inner)
+		return why;
+	return grant_of(get32(outer, 12), inner->src, 0) ? why : RSIP_OUT_ADDRESS;
+}
+
+static enum rsip_outcome policy(struct bytes outer, const struct read *r, const struct world_bind *bind)
+{
+	if (get32(outer, 16) != addr("NA") || get8(outer, 9) != bind->tunnel)
+		return RSIP_OUT_TUNNEL;
+	if (bind->remote && addr(bind->remote) != r->dst)
+		return RSIP_OUT_REMOTE_ADDRESS;
+	if (r->kind == K_PORT && bind->remote_port && bind->remote_port != r->dport)
+		return RSIP_OUT_REMOTE_PORT;
+	if (tos_after(outer, r->ip) < 0)
+		return RSIP_OUT_ECN;
+	return get8(r->ip, 8) <= 1 ? RSIP_OUT_TTL : RSIP_GO_ON;
+}
+
+static unsigned int hop_of(uint32_t peer)
+{
+	for (size_t i = 0; i < WORLD_ROUTES; i++)
+		if (addr(world_routes[i].peer) == peer)
+			return world_routes[i].hop;
+	return HOP_NONE;
+}
+
+/* Allowed: the way to the peer, and the cookie. */
+static void leave(struct model *m, struct bytes outer, const struct read *r, const struct world_bind *bind,
+		  bool is_new, struct verdict *out)
+{
+	static const enum rsip_outcome sent[] = {
+		[K_ESP] = RSIP_OUT_ESP,	  [K_AH] = RSIP_OUT_AH,	    [K_IKE] = RSIP_OUT_IKE,
+		[K_NATT] = RSIP_OUT_NATT, [K_PORT] = RSIP_OUT_PORT, [K_KEEPALIVE] = RSIP_OUT_NATT,
+	};
+	unsigned int hop = hop_of(r->dst), state = hop ? world_hops[hop].state : RSIP_NEXTHOP_UNRESOLVED;
+
+	if (!may_be_peer(r->dst) || state == RSIP_NEXTHOP_REJECT)
+		out->outcome = RSIP_OUT_UNREACHABLE;
+	else if (state == RSIP_NEXTHOP_VALID && r->ip.len > world_hops[hop].mtu)
+		out->outcome = RSIP_OUT_TOO_BIG;
+	else
+		out->outcome = is_new ? learn(m, bind, r) : RSIP_GO_ON;
+	if (out->outcome)
+		return;
+	out->outcome = state == RSIP_NEXTHOP_VALID ? sent[r->kind] : RSIP_OUT_RESOLVE;
+	if (out->outcome == RSIP_OUT_RESOLVE && r->ip.len > RSIP_EVENT_PACKET_MAX) {
+		out->outcome = RSIP_ERROR;
+		return;
+	}
+	put_ethernet(&out->out, hop ? hop : HOP_YD);
+	put_inner(&out->out, r->ip, (unsigned int)tos_after(outer, r->ip));
+}
+
+static void model_private(struct model *m, const struct frame *in, struct verdict *out)
+{
+	static const enum rsip_outcome unfit[] = {
+		[K_ICMP] = RSIP_OUT_ICMP,     [K_FRAGMENT] = RSIP_OUT_FRAGMENT, [K_TUNNEL] = RSIP_OUT_NESTED,
+		[K_OTHER] = RSIP_OUT_PROTOCOL, [K_BAD] = RSIP_OUT_MALFORMED,
+	};
+	const struct world_bind *bind;
+	enum rsip_outcome why;
+	struct bytes outer = ipv4_of(in), inside;
+	struct read r;
+	bool is_new;
+
+	out->outcome = RSIP_OUT_PASS;
+	if (!outer.len || (get8(outer, 9) != 4 && get8(outer, 9) != 47))
+		return;
+	if (!header_is_good(outer)) {
+		out->outcome = reason(outer, NULL, RSIP_OUT_MALFORMED);
+		return;
+	}
+	outer = head(outer, get16(outer, 2));
+	if (is_fragment(outer)) {
+		out->outcome = reason(outer, NULL, RSIP_OUT_FRAGMENT);
+		return;
+	}
+	inside = tunnelled(outer);
+	if (!inside.len) {
+		out->outcome = reason(outer, NULL, RSIP_OUT_MALFORMED);
+		return;
+	}
+	read_ip(inside, PRIVATE, &r);
+	if (r.kind > K_CUT) {
+		out->outcome = reason(outer, &r, unfit[r.kind]);
+		return;
+	}
+	bind = allowed_by(m, get32(outer, 12), &r, &is_new, &why);
+	if (bind)
+		why = policy(outer, &r, bind);
+	if (why) {
+		out->outcome = reason(outer, &r, why);
+		return;
+	}
+	leave(m, outer, &r, bind, is_new, out);
+}
+
+void model_run(struct model *m, enum side side, const struct frame *in, struct verdict *out)
+{
+	memset(out, 0, sizeof(*out));
+	if (side == PUBLIC)
+		model_public(m, in, out);
+	else
+		model_private(m, in, out);
+}

@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * What must become of a packet in the world of run.h, worked out slowly: every
+ * table is walked, every checksum is computed in full, one packet at a time.
+ * Written from docs/conformance.md, to be compared with the programs.
+ */
+#pragma once
+
+#include "run.h"
+
+#define MODEL_COOKIES	512
+
+struct model_cookie {
+	uint64_t cookie;	/* as on the wire, first byte highest */
+	uint32_t addr;		/* host order, as everywhere in the model */
+	unsigned int port;
+	uint32_t peer;
+	const struct world_bind *bind;
+};
+
+struct model {
+	struct model_cookie cookies[MODEL_COOKIES];
+	size_t cookie_count;
+};
+
+struct verdict {
+	enum rsip_outcome outcome;
+	struct frame out;	/* what leaves or is handed over, else empty */
+};
+
+/* May learn a cookie. */
+void model_run(struct model *m, enum side side, const struct frame *in, struct verdict *out);
+
+/* Makes the checksums of the IPv4 header, and of one tunnelled in it, right again. */
+void model_fix(struct frame *f);

@@ -1,0 +1,366 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* Both programs against the naive model: packets cut at every byte, and packets made wrong at random. */
+#include <criterion/criterion.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "model.h"
+
+static const char *const public_packets[] = {
+	"ip Y > NB | esp 0x1001 | data 9",
+	"ip Y > NB opts 8 | esp 0x2005 | data 9",
+	"vlan 7 | ip Y > NB2 | esp 0x2001 | data 9",
+	"ip Y > NB | ah 0x1001 | data 9",
+	"vlan 7 | ip Z > NB opts 4 | ah 0x5001 icv 24 | data 9",
+	"ip Y > NB | udp 500 > 500 | ike 0xaa | data 9",
+	"ip Y > NB opts 12 | udp 500 > 500 | ike 0xaa | data 9",
+	"vlan 7 | ip Y > NB | udp 4500 > 4500 | marker | ike 0xaa | data 9",
+	"ip Y > NB | udp 4500 > 4500 | esp 0x2001 | data 9",
+	"ip Y > NB | udp 4500 > 4500 | bytes ff",
+	"ip Y > NB df | udp 53 > 40000 | data 9",
+	"ip Y > NB | udp 80 > 43000 | data 9 | pad 20",
+	"ip Y > NB tos 3 | tcp 80 > 40100 | data 9",
+	"vlan 7 | ip Y > NB opts 40 | tcp 80 > 41000 opts 20 | data 9",
+	"ip Y > NB3 | udp 500 > 500 | ike 0xab",
+	"ip Y > NB3 | udp 500 > 4500 | data 9",
+	"ip Y > NB | udp 1 > 50001 | data 9",
+	"ip Y > NB | udp 1 > 50003 | data 9",
+	"ip Y > NB | udp 1 > 50004 | data 52",
+	"ip Y > NB | icmp | data 9",
+	"ip Y > NB mf | udp 53 > 40000 | data 9",
+	"ip Y > NB | gre | ip Y > NB | esp 0x1001",
+	"ip Y > SH | esp 0x9001",
+	"ip Y > SH | udp 53 > 41 | data 9",
+	"ip Y > N | udp 53 > 40000 | data 9",
+};
+
+static const char *const private_packets[] = {
+	"ip X1 > NA | ip NB > Y | esp 0x77 | data 9",
+	"ip X1 > NA opts 8 | ip NB > Y opts 4 | esp 0x77 | data 9",
+	"vlan 7 | ip X2 > NA | gre | ip NB2 > Y | ah 0x77 | data 9",
+	"ip X2 > NA | ip NB > Z | ah 0x77 icv 24 | data 9",
+	"ip X1 > NA | ip NB > Y | udp 500 > 500 | ike 0xaa | data 9",
+	"vlan 7 | ip X2 > NA opts 4 | ip NB > Y | udp 500 > 500 | ike 0xbb | data 9",
+	"ip X1 > NA | ip NB > Y | udp 4500 > 4500 | marker | ike 0xaa | data 9",
+	"ip X2 > NA | gre key | ip NB2 > Y | udp 500 > 500 | ike 0xcc",
+	"ip X5 > NA | ip NB > Y | udp 500 > 500 | ike 0xdd",
+	"ip X5 > NA | ip NB > Y | esp 5",
+	"ip X5 > NA | ip NB2 > Y | udp 45001 > 80",
+	"ip X3 > NA | ip NB > Y | udp 500 > 500 | ike 0xee",
+	"ip X1 > NA | ip NB > Y | udp 4500 > 4500 | esp 0x77 | data 9",
+	"ip X1 > NA | ip NB > Y | udp 4500 > 4500 | bytes ff",
+	"ip X1 > NA | ip NB > Y | udp 40000 > 53 | data 9",
+	"ip X1 > NA tos 3 | gre csum key seq | ip NB > Y tos 2 | udp 41000 > 53 | data 9",
+	"ip X2 > NA | ip NB > Y | tcp 43000 > 80 opts 12 | data 9",
+	"ip X2 > NA | ip NB > Y | udp 42000 > 80 | data 9",
+	"ip X4 > NA | ip NB > YV | tcp 44000 > 80 | data 9",
+	"ip X6 > NA | ip NB3 > Y | udp 500 > 500 | ike 0xab",
+	"ip X6 > NA | ip NB3 > YD | udp 4500 > 500 | bytes 01",
+	"ip X1 > NA | ip NB > YN | udp 40000 > 53 | data 9",
+	"ip X1 > NA | ip NB > YM | udp 40000 > 53 | data 72",
+	"ip X1 > NA | ip NB > Y | icmp | data 9",
+	"ip X1 > NA | ip NB > Y mf | udp 40000 > 53 | data 9",
+	"ip X1 > NA | ip NB > Y | ip NB > Y | esp 0x1001",
+	"ip XU > NA | ip NB > Y | udp 40000 > 53 | data 9",
+	"ip X1 > NA2 | ip NB > Y | udp 40000 > 53 | data 9",
+	"ip X1 > Y | ip NB > Y | udp 40000 > 53 | data 9",
+	"ip X1 > NA | udp 1 > 4555 | data 9",
+};
+
+#define COUNT(a)	(sizeof(a) / sizeof((a)[0]))
+
+/* --- comparing --------------------------------------------------------------------- */
+
+static void handed(const struct run *run, struct frame *out)
+{
+	*out = (struct frame){ .len = 14 };
+	memcpy(out->data + 14, run->resolve.packet, run->resolve.len);
+	out->len += run->resolve.len;
+}
+
+/* The world, and the cookies that the public side needs, in both. */
+static void open_both(struct world *w, struct model *m)
+{
+	static const struct {
+		uint64_t cookie;
+		unsigned int port;
+		__u32 bind;	/* place in world_binds: its slot - 1 */
+	} known[] = { { 0xaa, 500, 0 }, { 0xaa, 4500, 0 }, { 0xbb, 500, 1 } };
+
+	world_open(w);
+	memset(m, 0, sizeof(*m));
+	for (size_t i = 0; i < COUNT(known); i++) {
+		const struct world_bind *bind = &world_binds[known[i].bind];
+
+		world_cookie(w, known[i].cookie, "NB", known[i].port, bind->slot, world_generation(bind->slot), "Y");
+		m->cookies[m->cookie_count++] = (struct model_cookie){
+			known[i].cookie, __builtin_bswap32(pkt_addr("NB")), known[i].port,
+			__builtin_bswap32(pkt_addr("Y")), bind
+		};
+	}
+}
+
+/* Runs a packet through the program and the model. False and a report if they differ. */
+static bool agree(struct world *w, struct model *m, enum side side, const struct frame *in,
+		  enum rsip_outcome *outcome)
+{
+	struct verdict want;
+	struct frame got;
+	struct run run;
+
+	model_run(m, side, in, &want);
+	world_run(w, side, in, &run);
+	*outcome = want.outcome;
+	got = run.out;
+	if (outcome_action(want.outcome) == XDP_PASS)
+		want.out = *in;
+	if (want.outcome == RSIP_IN_RESOLVE || want.outcome == RSIP_OUT_RESOLVE) {
+		handed(&run, &got);
+		memset(want.out.data, 0, 14);
+	}
+	if (run.counted == 1 && run.bytes == in->len && run.outcome == want.outcome &&
+	    run.action == outcome_action(want.outcome) &&
+	    (!want.out.len || (want.out.len == got.len && !memcmp(want.out.data, got.data, got.len))))
+		return true;
+	fprintf(stderr, "  model says %s, program %s (counted %lu, action %d)\n", outcome_name(want.outcome),
+		outcome_name(run.outcome), run.counted, run.action);
+	pkt_diff(in, in);
+	pkt_diff(&want.out, &got);
+	return false;
+}
+
+/* --- truncation -------------------------------------------------------------------- */
+
+static void set16(struct frame *f, size_t at, size_t value)
+{
+	f->data[at] = (uint8_t)(value >> 8);
+	f->data[at + 1] = (uint8_t)value;
+}
+
+static size_t ip_at(const struct frame *f)
+{
+	return f->data[12] == 0x81 ? 18 : 14;
+}
+
+/* Lets the total lengths say what is left of the frame, and the inner UDP length if `udp`. */
+static void shrink_lengths(struct frame *f, bool udp)
+{
+	size_t at = ip_at(f), payload;
+
+	if (at + 20 > f->len)
+		return;
+	set16(f, at + 2, f->len - at);
+	payload = at + (f->data[at] & 15) * 4;
+	if (f->data[at + 9] == 47 && payload + 4 <= f->len) {
+		unsigned int flags = f->data[payload];
+
+		payload += 4 + (flags >> 7 & 1) * 4 + (flags >> 5 & 1) * 4 + (flags >> 4 & 1) * 4;
+		at = payload;
+	} else if (f->data[at + 9] == 4) {
+		at = payload;
+	}
+	if (at == payload) {
+		if (at + 20 > f->len)
+			return;
+		set16(f, at + 2, f->len - at);
+		payload = at + (f->data[at] & 15) * 4;
+	}
+	if (udp && f->data[at + 9] == 17 && payload + 6 <= f->len)
+		set16(f, payload + 4, f->len - payload);
+}
+
+/*
+ * Cut after every byte; then with the lengths in the headers made to fit, so
+ * that only what is missing is missing; and with the rest as padding that the
+ * headers do not cover.
+ */
+static void cut_everywhere(enum side side, const char *const *packets, size_t count)
+{
+	static struct model m;
+	enum rsip_outcome outcome;
+	size_t cuts = 0;
+	struct world w;
+
+	open_both(&w, &m);
+	for (size_t i = 0; i < count; i++) {
+		struct frame whole;
+
+		pkt_build(packets[i], &whole);
+		for (size_t len = 14; len <= whole.len; len++)
+			for (int how = 0; how < 4; how++, cuts++) {
+				struct frame cut = whole;
+
+				cut.len = len;
+				if (how)
+					shrink_lengths(&cut, how >= 2);
+				if (how == 3)
+					cut.len = whole.len;
+				model_fix(&cut);
+				cr_expect(agree(&w, &m, side, &cut, &outcome), "\"%s\" cut to %zu of %zu bytes, way %d",
+					  packets[i], len, whole.len, how);
+			}
+	}
+	printf("%zu cuts\n", cuts);
+	world_close(&w);
+}
+
+/* covers: IN-24 IN-27 */
+Test(model, truncated_public)
+{
+	cut_everywhere(PUBLIC, public_packets, COUNT(public_packets));
+}
+
+/* covers: IN-24 */
+Test(model, truncated_private)
+{
+	cut_everywhere(PRIVATE, private_packets, COUNT(private_packets));
+}
+
+/* --- at random --------------------------------------------------------------------- */
+
+#define PACKETS		20000
+
+static uint64_t seed;
+
+/* xorshift64 */
+static unsigned int any(unsigned int below)
+{
+	seed ^= seed << 13;
+	seed ^= seed >> 7;
+	seed ^= seed << 17;
+	return (unsigned int)((seed >> 20) % below);
+}
+
+static void any_address(struct frame *f, size_t at)
+{
+	static const char *const names[] = { "Y", "Z", "YD", "YR", "YV", "YM", "YN", "NB", "NB2", "NB3", "SH",
+					     "NA", "NA2", "X1", "X2", "X3", "X4", "X5", "X6", "XU", "239.1.1.1" };
+	__be32 value = pkt_addr(names[any(COUNT(names))]);
+
+	memcpy(f->data + at, &value, 4);
+}
+
+static void any_port(struct frame *f, size_t at)
+{
+	static const uint16_t ports[] = { 0, 80, 500, 4500, 40000, 40100, 41000, 42000, 43000, 44000, 45000,
+					  40016, 40017, 50001, 50002, 50003, 50004, 45001 };
+
+	set16(f, at, ports[any(COUNT(ports))]);
+}
+
+/* One change of a field of the header at `at`, or of what follows it. */
+static void spoil(struct frame *f, size_t at)
+{
+	static const uint8_t protos[] = { 1, 4, 6, 17, 47, 50, 51, 132 };
+	static const uint32_t spis[] = { 0, 0x1001, 0x2001, 0x2005, 0x5001, 0x9001, 0x1016, 0x1017, 0xaa };
+	size_t payload = at + (f->data[at] & 15) * 4;
+
+	switch (any(16)) {
+	case 0:
+		any_address(f, at + 12);
+		break;
+	case 1:
+		any_address(f, at + 16);
+		break;
+	case 2:
+		f->data[at] = (uint8_t)any(256);
+		break;
+	case 3:
+		f->data[at] = (uint8_t)(0x40 | any(16));
+		break;
+	case 4:
+		f->data[at + 1] = (uint8_t)any(256);
+		break;
+	case 5:
+		set16(f, at + 2, (size_t)(f->data[at + 2] << 8 | f->data[at + 3]) + any(40) - 20);
+		break;
+	case 6:
+		set16(f, at + 6, any(4) ? any(4) << 13 : any(65536));
+		break;
+	case 7:
+		f->data[at + 8] = (uint8_t)any(4);
+		break;
+	case 8:
+		f->data[at + 9] = protos[any(COUNT(protos))];
+		break;
+	case 9:
+		any_port(f, payload);
+		break;
+	case 10:
+		any_port(f, payload + 2);
+		break;
+	case 11:
+		set16(f, payload + 4, any(60));
+		break;
+	case 12:
+		memcpy(f->data + payload + any(2) * 4, &(uint32_t){ __builtin_bswap32(spis[any(COUNT(spis))]) }, 4);
+		break;
+	case 13:
+		f->data[payload + any(24)] = (uint8_t)any(256);
+		break;
+	case 14:
+		f->data[payload + 1] = (uint8_t)any(12);	/* AH: length */
+		break;
+	default:
+		f->data[at + any(40)] ^= (uint8_t)(1 << any(8));
+	}
+}
+
+static void any_packet(const char *const *packets, size_t count, enum side side, struct frame *f)
+{
+	size_t at;
+
+	pkt_build(packets[any((unsigned int)count)], f);
+	for (unsigned int changes = any(4); changes; changes--) {
+		at = ip_at(f);
+		if (side == PRIVATE && any(3))
+			at += (f->data[at] & 15) * 4 + (f->data[at + 9] == 47 ? 4 : 0);
+		spoil(f, at);
+	}
+	if (!any(8))
+		f->len -= any((unsigned int)f->len - 14);
+	else if (!any(8))
+		f->len += any(50);
+	if (!any(40))
+		f->data[12 + any(2)] = (uint8_t)any(256);
+	model_fix(f);
+}
+
+static void compare_at_random(enum side side, const char *const *packets, size_t count)
+{
+	static unsigned long seen[RSIP_OUTCOME_COUNT];
+	static struct model m;
+	struct world w;
+	int differ = 0;
+
+	open_both(&w, &m);
+	for (int i = 0; i < PACKETS && differ < 5; i++) {
+		enum rsip_outcome outcome;
+		struct frame f;
+		uint64_t from = seed;
+
+		any_packet(packets, count, side, &f);
+		differ += !agree(&w, &m, side, &f, &outcome);
+		cr_expect_eq(differ, 0, "packet %d, seed %#llx", i, (unsigned long long)from);
+		seen[outcome]++;
+	}
+	for (unsigned int i = 0; i < RSIP_OUTCOME_COUNT; i++)
+		if (seen[i])
+			printf("  %-20s %lu\n", outcome_name(i), seen[i]);
+	world_close(&w);
+}
+
+/* covers: IN-03 IN-04 IN-05 IN-07 IN-24 ADM-05 */
+Test(model, random_public)
+{
+	seed = 0x9e3779b97f4a7c15;
+	compare_at_random(PUBLIC, public_packets, COUNT(public_packets));
+}
+
+/* covers: EG-01 EG-02 EG-03 EG-04 EG-05 IKE-01 IKE-02 ADM-05 */
+Test(model, random_private)
+{
+	seed = 0x2545f4914f6cdd1d;
+	compare_at_random(PRIVATE, private_packets, COUNT(private_packets));
+}
