@@ -192,7 +192,7 @@ run_test() {
 	pin=/sys/fs/bpf/rsip-${work##*.}
 	set -m
 	(
-		set +m -eE
+		set +m -eE -o pipefail
 		trap ended_at ERR
 		trap - EXIT INT TERM
 		"$name"

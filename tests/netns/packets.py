@@ -526,9 +526,9 @@ def application(station, address, port, kind):
     return s
 
 
-def datagrams(near, far, to):
+def datagrams(near, far, to, longest):
     """Random datagrams of growing size and their echoes, byte by byte."""
-    for size in (0, 1, 100, 1000, 1400, 1452):
+    for size in (0, 1, 100, 1000, 1400, longest):
         data = os.urandom(size)
         near.sendto(data, to)
         got, back = far.recvfrom(65535)
@@ -560,12 +560,12 @@ def stream(near, far, to):
         raise Failed(f"the stream came back changed: {len(received)} of {len(data)} bytes")
 
 
-def exchange(name, port):
+def exchange(name, port, mtu="1480"):
     """Applications on a host and the peer, UDP and TCP, either end first; `port` is leased to the host."""
-    port = int(port)
+    port, longest = int(port), int(mtu) - 20 - 8
     x, y = (application(*end, socket.SOCK_DGRAM) for end in ((name, NB, port), ("y", PEER, 7000)))
-    datagrams(x, y, (PEER, 7000))
-    datagrams(y, x, (NB, port))
+    datagrams(x, y, (PEER, 7000), longest)
+    datagrams(y, x, (NB, port), longest)
     for near, far, to in ((("y", PEER, 7001), (name, NB, port), (NB, port)),
                           ((name, NB, port), ("y", PEER, 7002), (PEER, 7002))):
         server, client = application(*far, socket.SOCK_STREAM), application(*near, socket.SOCK_STREAM)

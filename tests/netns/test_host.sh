@@ -48,7 +48,7 @@ test_gre() {
 	raise
 	rsip_up x1 --tunnel gre --ports 2
 	same "MTU" 1476 "$(rsip_field x1 .tunnel.mtu)"
-	packets exchange x1 "$(port x1)"
+	packets exchange x1 "$(port x1)" 1476
 }
 
 # covers: HOST-02
@@ -176,12 +176,12 @@ test_hook_and_strongswan() {
 	refused test -e "$work/swan/rsip.conf"
 }
 
-# covers: QRY-01
+# covers: QRY-01 QRY-04
 test_query_and_release() {
 	raise
 	rsip_up x1 --ports 1
 	same "10.1.2.3" local "$(rsip x1 -j query 10.1.2.3 | jq -r '.[0].is')"
-	same "198.51.100.1" remote "$(rsip x1 -j query 198.51.100.1 | jq -r '.[0].is')"
+	same "198.51.100.1, of which the gateway does not know" 0 "$(rsip x1 -j query 198.51.100.1 | jq length)"
 	rsip x1 release
 	registered 0
 	kill -0 "$(<"$work/x1.rsip")"
