@@ -190,16 +190,6 @@ static void watch(struct daemon *d)
 	on_due(&d->due);
 }
 
-static void log_interfaces(const struct daemon *d)
-{
-	struct datapath_interface interfaces[16];
-	size_t count = datapath_interfaces(d->rsipd.dp, interfaces, 16);
-
-	for (size_t i = 0; i < count && i < 16; i++)
-		log_info("%s: %s side, XDP %s, %s", interfaces[i].name, interfaces[i].public_side ? "public" : "private",
-			 interfaces[i].mode, interfaces[i].loader);
-}
-
 /* Everything that can refuse is opened before the first packet is touched. */
 static int start(struct daemon *d)
 {
@@ -276,7 +266,7 @@ static enum status run(const struct config *config, const char *path)
 	if (err) {
 		log_error("rsipd could not start: %s", strerror(-err));
 	} else {
-		log_interfaces(&d);
+		log_info("ready");
 		sd_notify(0, "READY=1");
 		uv_run(&d.loop, UV_RUN_DEFAULT);
 		sd_notify(0, "STOPPING=1");
