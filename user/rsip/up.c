@@ -20,6 +20,7 @@
 #include "rsip/client.h"
 #include "rsip/hook.h"
 #include "rsip/kernel.h"
+#include "rsip/locality.h"
 #include "rsip/serve.h"
 #include "rsip/strongswan.h"
 #include "rsip/transport.h"
@@ -27,6 +28,7 @@
 
 #define SETTLE_MS	100	/* news of links and routes come in swarms */
 #define STOP_WAITERS	8	/* who may wait for the same end */
+#define QUERY_MAX	1000	/* destinations at once; a datagram holds as many */
 #define FAILURES_LOGGED	5	/* in a second */
 
 enum stopping { STAY, GIVE_BACK, STOP };	/* GIVE_BACK: `rsip release`, stay and do nothing */
@@ -56,7 +58,8 @@ struct up {
 	struct log_limit failures;
 	int result;			/* -errno: why it could not go on */
 	struct serve_reply *waiting[STOP_WAITERS], *query;
-	size_t waiting_count;
+	size_t waiting_count, asked_count;
+	struct addr_prefix asked[QUERY_MAX];	/* by `query` */
 };
 
 static void step(struct up *up);
@@ -362,35 +365,46 @@ static void on_stopped(void *arg)
 
 /* --- query ------------------------------------------------------------------------------ */
 
-static bool read_tuple(const char *word, struct msg_tuple *out)
+/* ADDRESS or NETWORK */
+static bool read_tuple(const char *word, struct msg_tuple *tuple, struct addr_prefix *prefix)
 {
-	struct addr_prefix prefix;
+	bool network = strchr(word, '/') != NULL;
 
-	*out = (struct msg_tuple){ .indicator = RSIP_QUERY_ADDRESS, .addr = { .type = RSIP_ADDR_IPV4 } };
-	if (strchr(word, '/') == NULL)
-		return addr_parse(word, &out->addr.v4);
-	if (!addr_parse_prefix(word, &prefix))
+	if (!addr_parse_prefix(word, prefix))
 		return false;
-	out->indicator = RSIP_QUERY_NETWORK;
-	out->addr.v4 = prefix.network;
-	out->mask = addr_mask(prefix.length);
+	*tuple = (struct msg_tuple){
+		.indicator = network ? RSIP_QUERY_NETWORK : RSIP_QUERY_ADDRESS,
+		.addr = { .type = RSIP_ADDR_IPV4, .v4 = prefix->network },
+		.mask = network ? addr_mask(prefix->length) : 0,
+	};
 	return true;
 }
 
-static json_t *tuple_shown(const struct msg_tuple *tuple)
+static json_t *locality_shown(const struct addr_prefix *prefix, bool local)
 {
-	bool local = tuple->indicator == RSIP_LOCAL_ADDRESS || tuple->indicator == RSIP_LOCAL_NETWORK;
-	bool network = tuple->indicator == RSIP_LOCAL_NETWORK || tuple->indicator == RSIP_REMOTE_NETWORK;
-	struct addr_prefix prefix = { tuple->addr.v4, (uint8_t)(network ? addr_mask_length(tuple->mask) : 32) };
 	char text[PREFIX_TEXT_LEN];
 
-	if (tuple->addr.type != RSIP_ADDR_IPV4)
-		return NULL;
-	if (network)
-		addr_prefix_text(&prefix, text);
+	if (prefix->length == 32)
+		addr_text(prefix->network, text);
 	else
-		addr_text(tuple->addr.v4, text);
+		addr_prefix_text(prefix, text);
 	return json_pack("{ss ss}", "destination", text, "is", local ? "local" : "remote");
+}
+
+/* All that the gateway tells */
+static json_t *tuples_shown(const struct msg *response)
+{
+	const uint8_t *at = response->tuples;
+	size_t left = response->has & MSG_HAS_TUPLES ? response->tuples_len : 0;
+	json_t *list = json_array();
+	struct addr_prefix prefix;
+	struct msg_tuple tuple;
+	bool local;
+
+	while (msg_tuple_next(&at, &left, &tuple))
+		if (locality_of(&tuple, &prefix, &local))
+			json_array_append_new(list, locality_shown(&prefix, local));
+	return list;
 }
 
 static void on_answer(const struct msg *response, void *arg)
@@ -404,39 +418,41 @@ static void on_answer(const struct msg *response, void *arg)
 		return;
 	if (response == NULL) {
 		serve_refuse(reply, "the gateway did not answer");
-		return;
+	} else if (up->asked_count == 0) {
+		serve_answer(reply, tuples_shown(response));
+	} else {
+		list = json_array();
+		for (size_t i = 0; i < up->asked_count; i++)
+			json_array_append_new(list, locality_shown(&up->asked[i],
+								   locality_is_local(response, &up->asked[i])));
+		serve_answer(reply, list);
 	}
-	list = json_array();
-	if (response->has & MSG_HAS_TUPLES) {
-		const uint8_t *at = response->tuples;
-		size_t left = response->tuples_len;
-		struct msg_tuple tuple;
-
-		while (msg_tuple_next(&at, &left, &tuple))
-			json_array_append_new(list, tuple_shown(&tuple));
-	}
-	serve_answer(reply, list);
 }
 
 static void start_query(struct up *up, const char *const *words, size_t count, struct serve_reply *reply)
 {
-	struct msg_tuple *tuples = calloc(count + 1, sizeof(*tuples));
+	struct msg_tuple tuples[QUERY_MAX];
 
-	for (size_t i = 0; tuples != NULL && i < count; i++) {
-		if (read_tuple(words[i], &tuples[i]))
-			continue;
-		serve_refuse(reply, "%.64s: want an IPv4 address or a network like 10.0.0.0/8", words[i]);
-		free(tuples);
-		return;
-	}
 	if (up->query != NULL) {
 		serve_refuse(reply, "another query is under way");
-	} else if (tuples == NULL || !client_query(up->client, tuples, count, now_ms())) {
-		serve_refuse(reply, "not registered at the gateway");
-	} else {
-		up->query = reply;
+		return;
 	}
-	free(tuples);
+	if (count > QUERY_MAX) {
+		serve_refuse(reply, "%zu destinations: at most %d at once", count, QUERY_MAX);
+		return;
+	}
+	for (size_t i = 0; i < count; i++) {
+		if (read_tuple(words[i], &tuples[i], &up->asked[i]))
+			continue;
+		serve_refuse(reply, "%.64s: want an IPv4 address or a network like 10.0.0.0/8", words[i]);
+		return;
+	}
+	up->asked_count = count;
+	up->query = reply;	/* the answer may come from within the call */
+	if (client_query(up->client, tuples, count, now_ms()))
+		return;
+	up->query = NULL;
+	serve_refuse(reply, "not registered at the gateway");
 }
 
 /* --- control socket ----------------------------------------------------------------------- */

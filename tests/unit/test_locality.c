@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* What an answer to a query says about a destination. */
+#include <criterion/criterion.h>
+#include <string.h>
+
+#include "rsip/locality.h"
+
+static size_t add(uint8_t *at, size_t capacity, uint16_t indicator, const char *text)
+{
+	struct msg_tuple tuple = { .indicator = indicator, .addr.type = RSIP_ADDR_IPV4 };
+	struct addr_prefix prefix;
+	size_t len;
+
+	cr_assert(addr_parse_prefix(text, &prefix), "%s", text);
+	tuple.addr.v4 = prefix.network;
+	tuple.mask = addr_mask(prefix.length);
+	len = msg_tuple_write(&tuple, at, capacity);
+	cr_assert(len > 0, "%s", text);
+	return len;
+}
+
+/* The answer says: 10/8 is local but for 10.9/16, in which 10.9.8.7 is local. covers: QRY-07 QRY-09 QRY-13 */
+Test(locality, longest_wins)
+{
+	static const struct {
+		const char *destination;
+		bool local;
+	} rows[] = {
+		{ "10.1.2.3", true },	   { "10.0.0.0", true },    { "10.255.255.255", true }, { "11.0.0.0", false },
+		{ "9.255.255.255", false }, { "10.9.0.1", false },  { "10.9.8.7", true },	  { "10.9.8.6", false },
+		{ "10.0.0.0/8", true },	   { "10.0.0.0/7", false }, { "0.0.0.0/0", false },	  { "10.9.0.0/16", false },
+		{ "10.9.8.0/24", false },  { "10.8.0.0/16", true }, { "192.0.2.1", false },	  { "192.0.2.2", true },
+	};
+	uint8_t tuples[256];
+	struct msg response = { .has = MSG_HAS_TUPLES, .tuples = tuples };
+	size_t len = 0;
+
+	len += add(tuples + len, sizeof(tuples) - len, RSIP_REMOTE_NETWORK, "10.9.0.0/16");
+	len += add(tuples + len, sizeof(tuples) - len, RSIP_LOCAL_ADDRESS, "10.9.8.7");
+	len += add(tuples + len, sizeof(tuples) - len, RSIP_LOCAL_NETWORK, "10.0.0.0/8");
+	len += add(tuples + len, sizeof(tuples) - len, RSIP_LOCAL_NETWORK, "192.0.2.0/30");
+	len += add(tuples + len, sizeof(tuples) - len, RSIP_REMOTE_ADDRESS, "192.0.2.1");
+	response.tuples_len = len;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+		struct addr_prefix destination;
+
+		cr_assert(addr_parse_prefix(rows[i].destination, &destination));
+		cr_expect(locality_is_local(&response, &destination) == rows[i].local, "%s", rows[i].destination);
+	}
+}
+
+/* covers: QRY-09 */
+Test(locality, nothing_said)
+{
+	struct msg response = { 0 };
+	struct addr_prefix destination;
+
+	cr_assert(addr_parse_prefix("10.1.2.3", &destination));
+	cr_expect(!locality_is_local(&response, &destination));
+}
