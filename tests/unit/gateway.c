@@ -128,6 +128,7 @@ void gateway_wait(struct gateway *g, uint64_t ms)
 		g->now = next;
 	}
 	g->now = until;
+	session_tick(g->s, g->now);
 }
 
 static bool is_same_origin(const struct origin *a, const struct origin *b)

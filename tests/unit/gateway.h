@@ -49,7 +49,7 @@ struct origin tcp_host(uint32_t n);
 void gateway_input(struct gateway *g, struct origin from, const void *data, size_t len);
 /* Bytes of a TCP stream, cut as the server does. Returns the bytes that wait for more. */
 size_t gateway_stream(struct gateway *g, struct origin from, const uint8_t *data, size_t len);
-/* Lets time pass, calling session_tick() when it asks for it. */
+/* Lets time pass, calling session_tick() when it asks for it and at the end. */
 void gateway_wait(struct gateway *g, uint64_t ms);
 
 /* Encodes and hands in; returns the single answer, or NULL for silence. */
