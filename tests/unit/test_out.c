@@ -75,13 +75,13 @@ Test(out, fields)
 	out_fields(to, object);
 	fclose(to);
 	cr_assert_str_eq(printed, "version: 0.1.0\n"
-				   "uptime:  12\n"
-				   "leases:\n"
-				   "  a:      1\n"
-				   "  longer: x,y\n"
-				   "on:      yes\n"
-				   "off:     -\n"
-				   "rate:    0.250\n");
+				  "uptime:  12\n"
+				  "leases:\n"
+				  "  a:      1\n"
+				  "  longer: x,y\n"
+				  "on:      yes\n"
+				  "off:     -\n"
+				  "rate:    0.250\n");
 	free(printed);
 	json_decref(object);
 }
