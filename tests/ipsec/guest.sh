@@ -20,7 +20,6 @@ guest_start() {
 	mkdir -p "$guest_out"
 	for name in "$@"; do
 		ip -n "${lab}guest" link set dev "$name" promisc on || return
-		nsenter --net="/run/netns/${lab}guest" ethtool -K "$name" tx off gro off >/dev/null 2>&1
 		devices+=("vec${#devices[@]}:transport=raw,ifname=$name,depth=64")
 	done
 	TMPDIR=/dev/shm nsenter --net="/run/netns/${lab}guest" timeout -k 2 600 \

@@ -82,23 +82,41 @@ end() {
 
 log() { tail -n "${3:-40}" "$HOSTS/$1/$2.log"; }
 
+# rsip_up PROGRAM HOST [OPTION...]: registers, leases, hands the lease to strongSwan
+rsip_up() {
+	local program=$1 host=$2 i=0
+	shift 2
+	mkdir -p "$HOSTS/$host/rsip"
+	spawn "$host" rsip "$program" -g 10.0.0.1 up --strongswan "$HOSTS/$host/rsip" "$@"
+	until [ -e "$HOSTS/$host/rsip/rsip.conf" ]; do
+		i=$((i + 1))
+		[ $i -le 400 ] || {
+			log "$host" rsip
+			return 1
+		}
+		busybox usleep 20000
+	done
+}
+
 # --- strongSwan --------------------------------------------------------------------
 
-# swan_conf HOST [SETTING...]: settings of charon, as "key = value" or "include FILE"
+# swan_conf HOST [SETTING...]: settings of charon, as "key = value"; on a host that
+# has a lease, those that rsip wrote as well.
 swan_conf() {
 	local dir=$HOSTS/$1
 	shift
-	mkdir -p "$dir/swanctl/conf.d"
+	mkdir -p "$dir/swanctl/conf.d" "$dir/rsip"
 	{
 		echo "swanctl { load = random }"
 		echo "charon {"
 		printf '\t%s\n' "load = $PLUGINS" "retransmit_tries = 4" "retransmit_timeout = 2.0" \
-			"delete_rekeyed_delay = 1" "install_virtual_ip = no"
+			"delete_rekeyed_delay = 1" "install_virtual_ip = no" "install_routes = no"
 		echo "	filelog { log { path = $dir/charon.log"
 		printf '\t\t%s\n' "default = 1" "knl = 2" "flush_line = yes } }"
 		echo "	plugins { vici { socket = unix://$dir/vici } }"
 		[ $# -eq 0 ] || printf '\t%s\n' "$@"
 		echo "}"
+		echo "include $dir/rsip/*.conf"
 	} >"$dir/strongswan.conf"
 	echo "include conf.d/*.conf" >"$dir/swanctl/swanctl.conf"
 	rm -f "$dir"/swanctl/conf.d/*
