@@ -152,7 +152,6 @@ int kernel_device_add(struct kernel *k, const struct kernel_device *device)
 
 	info->ifi_family = AF_UNSPEC;
 	mnl_attr_put_strz(nlh, IFLA_IFNAME, device->name);
-	mnl_attr_put_strz(nlh, IFLA_IFALIAS, device->alias);
 	mnl_attr_put_u32(nlh, IFLA_MTU, device->mtu);
 	link = mnl_attr_nest_start(nlh, IFLA_LINKINFO);
 	mnl_attr_put_strz(nlh, IFLA_INFO_KIND, device->kind);
@@ -189,6 +188,15 @@ int kernel_link_up(struct kernel *k, int index)
 	struct ifinfomsg *info = mnl_nlmsg_get_payload(nlh);
 
 	info->ifi_flags = info->ifi_change = IFF_UP;
+	return command(k, nlh);
+}
+
+int kernel_link_alias(struct kernel *k, int index, const char *alias)
+{
+	REQUEST(buffer);
+	struct nlmsghdr *nlh = link_request(k, buffer, RTM_NEWLINK, index);
+
+	mnl_attr_put_strz(nlh, IFLA_IFALIAS, alias);
 	return command(k, nlh);
 }
 

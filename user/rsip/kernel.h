@@ -36,7 +36,7 @@ struct kernel_link {
 
 /* A device to make. kind "ipip" and "gre": a tunnel from `local` to `remote`; other kinds leave them 0. */
 struct kernel_device {
-	const char *name, *kind, *alias;
+	const char *name, *kind;
 	uint32_t mtu;
 	__be32 local, remote;
 };
@@ -57,6 +57,8 @@ struct kernel_rule {		/* from `from` lookup `table` */
 int kernel_device_add(struct kernel *k, const struct kernel_device *device);
 int kernel_link_delete(struct kernel *k, int index);
 int kernel_link_up(struct kernel *k, int index);
+/* Cannot be given when the link is made: the kernel leaves it out. */
+int kernel_link_alias(struct kernel *k, int index, const char *alias);
 /* No link-local address, so no neighbour or router discovery. Without IPv6 in the kernel: -EAFNOSUPPORT. */
 int kernel_link_no_ipv6(struct kernel *k, int index);
 int kernel_link_mtu(struct kernel *k, int index, uint32_t mtu);

@@ -127,11 +127,11 @@ static int run_up(const struct options *options, struct background *background)
 	return up_run(options, path, on_ready, background) ? EXIT_FAILED : EXIT_OK;
 }
 
-static int run_background(const struct options *options)
+static int run_background(const struct options *options, const char *lock)
 {
 	struct background background;
 	char path[PATH_MAX];
-	int fds[2];
+	int fds[2], result;
 	pid_t child;
 
 	instance_path(options, "log", path);
@@ -152,29 +152,56 @@ static int run_background(const struct options *options)
 	close(fds[0]);
 	setsid();
 	background.ready = fds[1];
-	return run_up(options, &background);
+	result = run_up(options, &background);
+	unlink(lock);
+	return result;
+}
+
+/* The descriptor of the lock file, locked, or -errno; -EWOULDBLOCK: another one holds it. */
+static int take_lock(const char *path)
+{
+	struct stat ours, there;
+	int fd, err;
+
+	for (;;) {
+		fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+		if (fd < 0)
+			return -errno;
+		if (flock(fd, LOCK_EX | LOCK_NB) || fstat(fd, &ours)) {
+			err = -errno;
+			close(fd);
+			return err;
+		}
+		/* One that ends removes its file: was it this one, between our open and flock? */
+		if (stat(path, &there) == 0 && ours.st_ino == there.st_ino && ours.st_dev == there.st_dev)
+			return fd;
+		close(fd);
+	}
 }
 
 static int command_up(const struct options *options)
 {
 	struct background background = { -1, -1 };
 	char path[PATH_MAX];
-	int lock;
+	int lock, result;
 
 	if (mkdir(RUN_DIR, 0755) && errno != EEXIST) {
 		fprintf(stderr, "rsip: %s: %s\n", RUN_DIR, strerror(errno));
 		return EXIT_FAILED;
 	}
 	instance_path(options, "lock", path);
-	lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-	if (lock < 0 || flock(lock, LOCK_EX | LOCK_NB)) {
-		if (lock >= 0 && errno == EWOULDBLOCK)
-			fprintf(stderr, "rsip: `rsip up' runs already for %s\n", options->gateway_text);
-		else
-			fprintf(stderr, "rsip: %s: %s\n", path, strerror(errno));
+	lock = take_lock(path);
+	if (lock == -EWOULDBLOCK)
+		fprintf(stderr, "rsip: `rsip up' runs already for %s\n", options->gateway_text);
+	else if (lock < 0)
+		fprintf(stderr, "rsip: %s: %s\n", path, strerror(-lock));
+	if (lock < 0)
 		return EXIT_FAILED;
-	}
-	return options->background ? run_background(options) : run_up(options, &background);
+	if (options->background)
+		return run_background(options, path);
+	result = run_up(options, &background);
+	unlink(path);
+	return result;
 }
 
 /* --- asking the running instance ------------------------------------------------------------ */

@@ -280,7 +280,6 @@ static int device_make(struct tunnel *t)
 		struct kernel_device device = {
 			.name = t->info.name,
 			.kind = kinds[i],
-			.alias = t->alias,
 			.mtu = t->info.mtu,
 			.local = i == 0 ? t->spec.host : 0,
 			.remote = i == 0 ? t->spec.end : 0,
@@ -416,8 +415,12 @@ int tunnel_raise(struct tunnel *t, const struct tunnel_spec *spec)
 		return failed(step, err);
 	t->up = true;
 	kernel_link_no_ipv6(&t->kernel, t->index);
-	step = "cannot load or attach the tc programs (the underlying interface has to be Ethernet)";
-	err = programs_start(t);
+	step = "cannot mark the interface as ours";
+	err = kernel_link_alias(&t->kernel, t->index, t->alias);
+	if (!err) {
+		step = "cannot load or attach the tc programs (the underlying interface has to be Ethernet)";
+		err = programs_start(t);
+	}
 	if (!err) {
 		step = "cannot bring the interface up";
 		err = kernel_link_up(&t->kernel, t->index);
