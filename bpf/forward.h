@@ -104,7 +104,11 @@ static __always_inline enum rsip_outcome hand(struct xdp_md *ctx, const struct w
 	event->nexthop = way->slot;
 	event->inbound = resolve == RSIP_IN_RESOLVE;
 	event->len = len;
-	if (bpf_xdp_load_bytes(ctx, way->ip_at, event->packet, len)) {
+	/* Linux 6.1: "R3 min value is outside": its verifier does not see that len is not 0. */
+	len--;
+	barrier_var(len);
+	len &= RSIP_EVENT_PACKET_MAX - 1;
+	if (bpf_xdp_load_bytes(ctx, way->ip_at, event->packet, len + 1)) {
 		bpf_ringbuf_discard(event, 0);
 		return RSIP_ERROR;
 	}
