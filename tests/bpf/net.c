@@ -104,6 +104,14 @@ void net_enter(void)
 	net_outside("ethtool -K x0 gro on; ethtool -K y0 gro on");
 }
 
+void net_vlan(void)
+{
+	if (system("ip link add link lan0 name lan0.7 type vlan id 7 2>/dev/null"))
+		cr_skip("this kernel has no VLAN devices (8021q)");
+	net_run("ip addr add 10.7.0.1/24 dev lan0.7; ip link set lan0.7 up");
+	net_outside("ip link add link x0 name x0.7 type vlan id 7; ip addr add 10.7.0.5/24 dev x0.7; ip link set x0.7 up");
+}
+
 int net_sniff(const char *device)
 {
 	struct sockaddr_ll at = { .sll_family = AF_PACKET, .sll_protocol = htons(ETH_P_IP) };

@@ -32,6 +32,10 @@ void net_enter(void);
 void net_run(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void net_outside(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
+/* Puts VLAN 7 on lan0 and x0, as lan0.7 10.7.0.1/24 and x0.7 10.7.0.5/24. Skips the
+ * test where the kernel has no VLANs. */
+void net_vlan(void);
+
 /* A socket that sees (and can send) the IPv4 frames at a device outside. */
 int net_sniff(const char *device);
 /* The next frame that came in there, within 5 s; its length, or 0. */

@@ -378,6 +378,29 @@ Test(nexthop, slots_run_out)
 	cr_assert_eq(count, SLOTS - 3, "%u", count);	/* three are the fixed ones */
 }
 
+static struct config_interface vlan_interface = { .name = "lan0.7" };
+
+static void open_vlan(void)
+{
+	struct config *config;
+
+	net_enter();
+	net_vlan();
+	config = net_config();
+	config->private_interfaces = &vlan_interface;
+	cr_assert_eq(netlink_open(&netlink), 0);
+	cr_assert_eq(nexthops_new(config, netlink, slots, SLOTS, routes, &nh), 0);
+}
+
+/* The tag is pushed by the data plane, which sends by the device below. */
+Test(nexthop_vlan, host_on_a_vlan, .init = open_vlan, .fini = close_all)
+{
+	struct rsip_nexthop hop = to_host();
+
+	hop.vlan = htons(7);
+	expect(add_host("10.7.0.5"), hop);
+}
+
 /* --- peers --------------------------------------------------------------------------------------- */
 
 /* covers: EG-14 */

@@ -266,26 +266,33 @@ static int open_shared(const struct bpfmaps *maps, struct program *program)
 	return 0;
 }
 
+/* A program that was refused once is not tried again. */
 static int load_alone(const struct bpfmaps *maps, struct program *program)
 {
-	struct bpf_program *bpf;
 	int err;
 
 	if (program->fd >= 0)
 		return 0;
 	if (program->alone)
-		return -EINVAL;	/* was refused before */
+		return -EINVAL;
 	program->alone = bpfmaps_program_open(maps, program->name);
 	if (!program->alone)
 		return -EINVAL;
+	quiet = true;
 	err = bpf_object__load(program->alone->obj);
+	quiet = false;
 	if (err) {
-		log_error("program %s: the kernel does not load it: %s", program->name, strerror(-err));
+		log_error("program %s: the kernel does not load it: %s (with -v its reasons stand above)",
+			  program->name, strerror(-err));
 		return err;
 	}
-	bpf = bpf_object__find_program_by_name(program->alone->obj, program->name);
-	program->fd = bpf_program__fd(bpf);
+	program->fd = bpf_program__fd(bpf_object__find_program_by_name(program->alone->obj, program->name));
 	return 0;
+}
+
+static bool was_refused(const struct program *program)
+{
+	return program->alone && program->fd < 0;
 }
 
 static void program_close(struct program *program)
@@ -356,6 +363,7 @@ static int join(struct attach *attach, struct place *place, const struct found *
 
 static int put_on(struct attach *attach, struct place *place)
 {
+	const struct program *program = &attach->programs[place->public_side];
 	struct found there;
 	int err = look(place->ifindex, &there);
 
@@ -368,15 +376,14 @@ static int put_on(struct attach *attach, struct place *place)
 	err = -EOPNOTSUPP;
 	if (attach->mode != CONFIG_MODE_GENERIC)
 		err = put_on_mode(attach, place, true);
-	if (err && attach->mode != CONFIG_MODE_NATIVE) {
+	if (err && attach->mode != CONFIG_MODE_NATIVE && !was_refused(program)) {
 		if (attach->mode == CONFIG_MODE_AUTO)
 			log_warn("%s: no native XDP (%s): generic XDP instead, which is many times slower",
 				 place->name, strerror(-err));
 		err = put_on_mode(attach, place, false);
 	}
 	if (err)
-		log_error("%s: %s cannot be attached in %s mode: %s", place->name,
-			  attach->programs[place->public_side].name,
+		log_error("%s: %s cannot be attached in %s mode: %s", place->name, program->name,
 			  attach->mode == CONFIG_MODE_NATIVE ? "native" : "generic", strerror(-err));
 	return err;
 }
