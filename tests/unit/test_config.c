@@ -506,15 +506,13 @@ Test(config, private_pool)
 
 /* --- the system ------------------------------------------------------------------------------ */
 
-/* Every network namespace has lo; whether it has its address, the test finds out first. */
+/* Every network namespace has lo, and that is all a test without rights can count on. */
 static const struct {
 	const char *text, *error;
 } system_faults[] = {
 	{ "interfaces:\n  private:\n  - name: rsip-none\n    address: 10.0.0.1\n  public: [{name: lo}]\n" POOLS,
 	  "3: there is no interface rsip-none: an interface of this machine is allowed" },
 	{ "interfaces:\n  private: [{name: lo, address: 10.0.0.1}]\n  public:\n\n  - name: rsip-none\n" POOLS,
-	  "5: there is no interface rsip-none: an interface of this machine is allowed" },
-	{ "interfaces:\n  private:\n  - name: lo\n    address: 192.0.2.77\n  public: [{name: rsip-none}]\n" POOLS,
 	  "5: there is no interface rsip-none: an interface of this machine is allowed" },
 };
 

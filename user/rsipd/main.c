@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <systemd/sd-daemon.h>
 #include <unistd.h>
 
@@ -328,10 +329,21 @@ static enum status detach(const struct config *config)
 	return err ? STATUS_FAILED : STATUS_CLEAN;
 }
 
+/* Does standard error go to the journal? The variable alone may be inherited. */
+static bool logs_to_journal(void)
+{
+	const char *stream = getenv("JOURNAL_STREAM");
+	unsigned long long device, inode;
+	struct stat status;
+
+	return stream && sscanf(stream, "%llu:%llu", &device, &inode) == 2 && !fstat(STDERR_FILENO, &status) &&
+	       status.st_dev == device && status.st_ino == inode;
+}
+
 /* One line, as it stands; the journal gets a level with it. */
 static enum status refuse(const struct config_error *error)
 {
-	if (getenv("JOURNAL_STREAM"))
+	if (logs_to_journal())
 		log_error("%s", error->text);
 	else
 		fprintf(stderr, "%s\n", error->text);
