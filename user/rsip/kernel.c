@@ -391,14 +391,11 @@ static int take_path(const struct nlmsghdr *nlh, void *arg)
 	return MNL_CB_OK;
 }
 
-int kernel_path(struct kernel *k, __be32 dst, __be32 source, struct kernel_path *out)
+static int route_get(struct kernel *k, __be32 dst, __be32 source, mnl_cb_t cb, void *arg)
 {
 	REQUEST(buffer);
 	struct nlmsghdr *nlh = request(k, buffer, RTM_GETROUTE, NLM_F_ACK);
 	struct rtmsg *info = mnl_nlmsg_put_extra_header(nlh, sizeof(*info));
-	struct kernel_path path = { .source = source };
-	struct kernel_link link = { 0 };
-	int err;
 
 	info->rtm_family = AF_INET;
 	info->rtm_dst_len = 32;
@@ -407,16 +404,39 @@ int kernel_path(struct kernel *k, __be32 dst, __be32 source, struct kernel_path 
 		info->rtm_src_len = 32;
 		mnl_attr_put_u32(nlh, RTA_SRC, source);
 	}
-	err = talk(k, nlh, take_path, &path);
-	if (err)
-		return source != 0 && err == -EINVAL ? -EADDRNOTAVAIL : err;
-	err = kernel_link_get(k, path.index, &link);
+	return talk(k, nlh, cb, arg);
+}
+
+int kernel_path(struct kernel *k, __be32 dst, __be32 source, struct kernel_path *out)
+{
+	struct kernel_path path = { .source = source };
+	struct kernel_link link = { 0 };
+	int err = route_get(k, dst, source, take_path, &path);
+
+	if (!err)
+		err = kernel_link_get(k, path.index, &link);
 	if (err)
 		return err;
 	if (path.mtu == 0 || path.mtu > link.mtu)
 		path.mtu = link.mtu;
 	*out = path;
 	return 0;
+}
+
+static int see_type(const struct nlmsghdr *nlh, void *arg)
+{
+	const struct rtmsg *info = mnl_nlmsg_get_payload(nlh);
+
+	if (nlh->nlmsg_type == RTM_NEWROUTE)
+		*(unsigned char *)arg = info->rtm_type;
+	return MNL_CB_OK;
+}
+
+bool kernel_is_local(struct kernel *k, __be32 addr)
+{
+	unsigned char type = RTN_UNSPEC;
+
+	return route_get(k, addr, 0, see_type, &type) == 0 && type == RTN_LOCAL;
 }
 
 static int see_route(const struct nlmsghdr *nlh, void *arg)

@@ -71,7 +71,9 @@ int kernel_default_add(struct kernel *k, uint32_t table, int index, __be32 sourc
 int kernel_default_delete(struct kernel *k, uint32_t table, int index);
 int kernel_rule_add(struct kernel *k, const struct kernel_rule *rule);
 int kernel_rule_delete(struct kernel *k, const struct kernel_rule *rule);
-/* `source` 0: the kernel's choice. -EADDRNOTAVAIL: `source` is no address of this host (any more). */
+/* Is this an address of this host? */
+bool kernel_is_local(struct kernel *k, __be32 addr);
+/* `source` 0: the kernel's choice */
 int kernel_path(struct kernel *k, __be32 dst, __be32 source, struct kernel_path *out);
 
 /* Lists: `each` is called for every one; the socket is free again when it is called. */

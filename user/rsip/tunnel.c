@@ -454,6 +454,17 @@ bool tunnel_is_up(const struct tunnel *t)
 	return t->up;
 }
 
+/* There is no way with Xa as source. Would there be one with another? (What the kernel
+ * returns for a source that is not its own differs between versions.) */
+static int no_way(struct tunnel *t, int err)
+{
+	struct kernel_path path;
+
+	if (!kernel_is_local(&t->kernel, t->spec.host) && kernel_path(&t->kernel, t->spec.end, 0, &path) == 0)
+		return -EADDRNOTAVAIL;
+	return err;
+}
+
 int tunnel_follow(struct tunnel *t)
 {
 	char name[IFNAMSIZ] = "";
@@ -467,10 +478,13 @@ int tunnel_follow(struct tunnel *t)
 		return -ENODEV;
 	forget_gone(t);
 	err = kernel_links(&t->kernel, filter_link, t);
-	if (!err)
-		err = underlay_find(t, &index, &mtu, name);
-	if (err || (index == t->underlay && mtu == t->info.mtu))
+	if (err)
 		return err;
+	err = underlay_find(t, &index, &mtu, name);
+	if (err)
+		return no_way(t, err);
+	if (index == t->underlay && mtu == t->info.mtu)
+		return 0;
 	if (by_programs(t)) {
 		if (!place_known(t, index))
 			return -EOPNOTSUPP;
