@@ -44,7 +44,7 @@ Test(options, defaults)
 	cr_expect(o.gateway.sin_addr.s_addr == inet_addr("10.0.0.1") && ntohs(o.gateway.sin_port) == 4555);
 	cr_expect_str_eq(o.gateway_text, "10.0.0.1:4555");
 	cr_expect(!o.json && !o.background && !o.tcp);
-	cr_expect(o.spis == 8 && o.ports == 0 && o.ike_port == 500);
+	cr_expect(o.spis == 8 && o.ports == 0 && !o.ike_leased && o.first_port == 0);
 	cr_expect(o.local == 0 && o.remote == 0 && o.remote_port == 0 && o.tunnel == 0);
 	cr_expect(o.hook == NULL && o.strongswan == NULL && o.word_count == 0);
 	free(o.words);
@@ -61,7 +61,7 @@ Test(options, all_of_up)
 	cr_expect_str_eq(o.gateway_text, "192.0.2.1:65535");
 	cr_expect(o.spis == 100);
 	cr_expect(o.ports == 5, "two more for IKE: %u", o.ports);
-	cr_expect(o.ike_port == 0);
+	cr_expect(o.ike_leased && o.first_port == 0);
 	cr_expect(o.local == inet_addr("203.0.113.9"));
 	cr_expect(o.remote == inet_addr("198.51.100.7") && o.remote_port == 500);
 	cr_expect(o.tunnel == RSIP_TUNNEL_GRE);
@@ -81,6 +81,9 @@ Test(options, smaller_cases)
 	free(o.words);
 	o = taken("-g 10.0.0.1 up --ports 253 --ike ephemeral");
 	cr_expect(o.ports == 255);
+	free(o.words);
+	o = taken("-g 10.0.0.1 up --ike 65534");
+	cr_expect(o.ike_leased && o.first_port == 65534 && o.ports == 2);
 	free(o.words);
 	o = taken("query -j 10.0.0.5 10.0.0.0/8");
 	cr_expect(o.command == COMMAND_QUERY && o.json && o.word_count == 2 && o.gateway.sin_port == 0);
@@ -105,7 +108,7 @@ Test(options, refused, .init = cr_redirect_stderr)
 		"-g 10.0.0.1 up --spis 0 --ike ephemeral", "-g 10.0.0.1 up --spis 0 --strongswan /tmp",
 		"-g 10.0.0.1 up --local 0.0.0.0", "-g 10.0.0.1 up --local 203.0.113.0/24",
 		"-g 10.0.0.1 up --remote 198.51.100.7:0", "-g 10.0.0.1 up --remote y", "-g 10.0.0.1 up --tunnel l2tp",
-		"-g 10.0.0.1 up --ike 0", "-g 10.0.0.1 up --ike 70000", "-g 10.0.0.1 up --ike random",
+		"-g 10.0.0.1 up --ike 0", "-g 10.0.0.1 up --ike 65535", "-g 10.0.0.1 up --spis 0 --ike 4000", "-g 10.0.0.1 up --ike 70000", "-g 10.0.0.1 up --ike random",
 		"-g 10.0.0.1 up --hook /nonexistent", "-g 10.0.0.1 up --strongswan /nonexistent",
 		"-g 10.0.0.1 up --strongswan /bin/true", "-g 10.0.0.1 up --no-such-option", "status --spis 3", "down -d",
 	};

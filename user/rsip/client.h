@@ -24,6 +24,7 @@ struct client_want {
 	bool ipsec;			/* RSIPSEC, else RSAP-IP */
 	__be32 local;			/* 0: any */
 	uint8_t ports;			/* how many; 0: don't-need (RSIPSEC only, IPS-10) */
+	uint16_t first_port;		/* host order: these adjacent ones, unless they are taken; 0: whichever */
 	uint16_t spis;			/* how many, RSIPSEC */
 	__be32 remote;			/* 0: any */
 	uint16_t remote_port;		/* host order, 0: any */

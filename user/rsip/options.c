@@ -16,7 +16,7 @@
 #include "lib/addr.h"
 
 #define SPIS_DEFAULT	8	/* strongSwan finds a free one in 8 even while it rekeys */
-#define EPHEMERAL_PORTS	2	/* charon.port and charon.port_nat_t */
+#define IKE_PORTS	2	/* charon.port and charon.port_nat_t */
 
 enum option_key {
 	KEY_SPIS = 0x100, KEY_PORTS, KEY_REMOTE, KEY_LOCAL, KEY_TUNNEL, KEY_UDP, KEY_TCP, KEY_IKE, KEY_HOOK,
@@ -48,7 +48,8 @@ static const struct argp_option table[] = {
 	{ "udp", KEY_UDP, NULL, 0, "Speak RSIP over UDP (default)", 2 },
 	{ "tcp", KEY_TCP, NULL, 0, "Speak RSIP over TCP", 2 },
 	{ "ike", KEY_IKE, "PORT|ephemeral", 0,
-	  "Port of the local IKE daemon: 500 (default), or ephemeral, two leased ports", 2 },
+	  "Port of the local IKE daemon: 500 (default), shared; or another, leased with the next one; or "
+	  "ephemeral, any two leased", 2 },
 	{ "hook", KEY_HOOK, "PROGRAM", 0, "Run PROGRAM when the lease is granted, extended, over", 2 },
 	{ "strongswan", KEY_STRONGSWAN, "DIRECTORY", 0, "Write rsip.conf for strongSwan there", 2 },
 	{ NULL, 0, NULL, 0, "About this program:", 3 },
@@ -125,13 +126,13 @@ static int take_ike(const char *value, struct options *out)
 {
 	unsigned long port;
 
-	if (strcmp(value, "ephemeral") == 0) {
-		out->ike_port = 0;
+	out->first_port = 0;
+	out->ike_leased = strcmp(value, "500") != 0;
+	if (!out->ike_leased || strcmp(value, "ephemeral") == 0)
 		return 0;
-	}
-	if (!parse_number(value, 0xffff, &port) || port != RSIP_IKE_PORT)
-		return complain("--ike", value, "want 500 or ephemeral");
-	out->ike_port = (uint16_t)port;
+	if (!parse_number(value, 0xffff, &port) || port == 0)
+		return complain("--ike", value, "want a port from 1 to 65535, or ephemeral");
+	out->first_port = (uint16_t)port;
 	return 0;
 }
 
@@ -276,14 +277,16 @@ static int check(struct parse *parse)
 		return complain("--", parse->up_option, "is an option of `up' only");
 	if (out->spis == 0 && !parse->ports_given)
 		parse->ports = 1;
-	if (out->ike_port == 0)
-		parse->ports += EPHEMERAL_PORTS;
+	if (out->ike_leased)
+		parse->ports += IKE_PORTS;
 	if (out->spis == 0 && parse->ports == 0)
 		return complain("--ports", "0", "with --spis 0 there is nothing left to lease");
 	if (parse->ports > RSIP_PORTS_MAX)
-		return complain("--ports", "too many", "at most 253 besides the two of --ike ephemeral");
-	if (out->spis == 0 && out->ike_port == 0)
-		return complain("--ike", "ephemeral", "of no use with --spis 0");
+		return complain("--ports", "too many", "at most 253 besides the two of --ike");
+	if (out->first_port + parse->ports > 0x10000)
+		return complain("--ike", "port too high", "its ports would end behind 65535");
+	if (out->spis == 0 && out->ike_leased)
+		return complain("--ike", "a leased port", "of no use with --spis 0");
 	if (out->spis == 0 && out->strongswan != NULL)
 		return complain("--strongswan", out->strongswan, "of no use with --spis 0");
 	out->ports = (uint8_t)parse->ports;
@@ -303,7 +306,7 @@ int options_parse(int argc, char **argv, struct options *out, bool *done)
 	struct parse parse = { .out = out };
 	int err;
 
-	*out = (struct options){ .command = COMMAND_UP, .spis = SPIS_DEFAULT, .ike_port = RSIP_IKE_PORT };
+	*out = (struct options){ .command = COMMAND_UP, .spis = SPIS_DEFAULT };
 	out->words = parse.words = calloc((size_t)argc + 1, sizeof(*out->words));
 	if (parse.words == NULL)
 		return -ENOMEM;

@@ -18,11 +18,12 @@ struct options {
 	char gateway_text[OPTIONS_GATEWAY_LEN];	/* ADDRESS:PORT */
 	bool json, background, tcp;
 	uint16_t spis;				/* 0: RSAP-IP, no IPsec */
-	uint8_t ports;				/* those of --ike ephemeral included */
+	uint8_t ports;				/* the two of --ike included */
 	__be32 local, remote;
 	uint16_t remote_port;			/* host order */
 	uint8_t tunnel;				/* enum rsip_tunnel, 0: the gateway's default */
-	uint16_t ike_port;			/* local IKE port; 0: a leased one (ephemeral) */
+	bool ike_leased;			/* the local IKE daemon uses the first two leased ports */
+	uint16_t first_port;			/* host order: wished for, 0: whichever */
 	const char *hook, *strongswan;
 	char **words;				/* what follows the command */
 	size_t word_count;

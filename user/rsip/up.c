@@ -161,10 +161,10 @@ static json_t *status_shown(const struct up *up)
 	return shown;
 }
 
-/* The ports of the local IKE daemon with --ike ephemeral: the first two leased. false: none. */
+/* The ports of the local IKE daemon unless it shares 500 and 4500: the first two leased. */
 static bool ike_ports(const struct up *up, const struct client_lease *lease, uint16_t *ike, uint16_t *natt)
 {
-	if (up->options->ike_port != 0 || lease->ports.form == MSG_NOT_NEEDED || lease->ports.count < 2)
+	if (!up->options->ike_leased || lease->ports.form == MSG_NOT_NEEDED || lease->ports.count < 2)
 		return false;
 	*ike = msg_port_at(&lease->ports, 0);
 	*natt = msg_port_at(&lease->ports, 1);
@@ -565,6 +565,7 @@ static int client_begin(struct up *up)
 		.ipsec = o->spis > 0,
 		.local = o->local,
 		.ports = o->ports,
+		.first_port = o->first_port,
 		.spis = o->spis,
 		.remote = o->remote,
 		.remote_port = o->remote_port,
