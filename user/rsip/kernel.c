@@ -113,8 +113,9 @@ static int keep_attribute(const struct nlattr *attr, void *arg)
 
 static uint32_t get_u32(const struct nlattr *attr, uint32_t otherwise)
 {
-	return attr != NULL && mnl_attr_get_payload_len(attr) >= sizeof(uint32_t) ? mnl_attr_get_u32(attr) :
-										     otherwise;
+	if (attr == NULL || mnl_attr_get_payload_len(attr) < sizeof(uint32_t))
+		return otherwise;
+	return mnl_attr_get_u32(attr);
 }
 
 static void get_text(const struct nlattr *attr, char *out, size_t capacity)

@@ -20,7 +20,7 @@
 
 enum option_key {
 	KEY_SPIS = 0x100, KEY_PORTS, KEY_REMOTE, KEY_LOCAL, KEY_TUNNEL, KEY_UDP, KEY_TCP, KEY_IKE, KEY_HOOK,
-	KEY_STRONGSWAN, KEY_HELP, KEY_VERSION,
+	KEY_STRONGSWAN, KEY_HELP, KEY_USAGE, KEY_VERSION,
 };
 
 static const struct {
@@ -54,6 +54,7 @@ static const struct argp_option table[] = {
 	{ "strongswan", KEY_STRONGSWAN, "DIRECTORY", 0, "Write rsip.conf for strongSwan there", 2 },
 	{ NULL, 0, NULL, 0, "About this program:", 3 },
 	{ "help", KEY_HELP, NULL, 0, "Print this list", 3 },
+	{ "usage", KEY_USAGE, NULL, 0, "Print how to call it", 3 },
 	{ "version", KEY_VERSION, NULL, 0, "Print the version", 3 },
 	{ 0 },
 };
@@ -243,7 +244,9 @@ static error_t take(int key, char *value, struct argp_state *state)
 		parse->out->json = true;
 		return 0;
 	case KEY_HELP:
-		argp_state_help(state, stdout, ARGP_HELP_STD_HELP & ~ARGP_HELP_EXIT_OK);
+	case KEY_USAGE:
+		argp_state_help(state, stdout,
+				(key == KEY_HELP ? ARGP_HELP_STD_HELP : ARGP_HELP_USAGE) & ~ARGP_HELP_EXIT_OK);
 		parse->done = true;
 		return 0;
 	case KEY_VERSION:
