@@ -323,6 +323,59 @@ Test(session, a_long_query_answer)
 	free(networks);
 }
 
+/* One tuple each: what is wholly in 10.0.0.0/8 is local. covers: QRY-01 QRY-04 QRY-07 QRY-11 */
+Test(session, queries)
+{
+	static const struct {
+		const char *addr;
+		int length;			/* -1: an address tuple */
+		bool local;
+	} rows[] = {
+		{ "10.0.0.1", -1, true }, { "10.255.255.255", -1, true }, { "11.0.0.1", -1, false },
+		{ "9.255.255.255", -1, false }, { "0.0.0.0", -1, false }, { "10.0.0.0", 8, true },
+		{ "10.1.0.0", 16, true }, { "10.1.2.3", 32, true }, { "10.0.0.0", 7, false }, { "0.0.0.0", 0, false },
+		{ "11.0.0.0", 8, false },
+	};
+	struct gateway *g = start();
+	uint32_t id = gateway_register(g, 2), counter = 1;
+	uint8_t bytes[128];
+	struct msg m, answer;
+	size_t first, second;
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct msg_tuple tuple = {
+			.indicator = rows[i].length < 0 ? RSIP_QUERY_ADDRESS : RSIP_QUERY_NETWORK,
+			.addr = { .type = RSIP_ADDR_IPV4, .v4 = ip4(rows[i].addr) },
+			.mask = rows[i].length < 0 ? 0 : addr_mask(rows[i].length),
+		};
+
+		m = req_query(id, ++counter);
+		m.has |= MSG_HAS_TUPLES;
+		m.tuples = bytes;
+		m.tuples_len = msg_tuple_write(&tuple, bytes, sizeof(bytes));
+		answer = gateway_call(g, udp_host(2), &m);
+		cr_assert_eq(answer.type, RSIP_QUERY_RESPONSE);
+		cr_expect_eq(answer.tuples_len, rows[i].local ? m.tuples_len : 0, "%s/%d", rows[i].addr, rows[i].length);
+		/* 1 and 2 mean the same in question and answer: a local address, a local network */
+		if (rows[i].local && answer.tuples_len)
+			cr_expect_eq(memcmp(answer.tuples, bytes, m.tuples_len), 0, "%s/%d", rows[i].addr, rows[i].length);
+	}
+
+	/* Addresses come before networks, whatever the order of the question. */
+	struct msg_tuple network = { RSIP_QUERY_NETWORK, { .type = RSIP_ADDR_IPV4, .v4 = ip4("10.1.0.0") }, addr_mask(16) };
+	struct msg_tuple address = { RSIP_QUERY_ADDRESS, { .type = RSIP_ADDR_IPV4, .v4 = ip4("10.0.0.9") } };
+
+	first = msg_tuple_write(&network, bytes, sizeof(bytes));
+	second = msg_tuple_write(&address, bytes + first, sizeof(bytes) - first);
+	m.counter++;
+	m.tuples_len = first + second;
+	answer = gateway_call(g, udp_host(2), &m);
+	cr_assert_eq(answer.tuples_len, first + second);
+	cr_expect_eq(memcmp(answer.tuples, bytes + first, second), 0);
+	cr_expect_eq(memcmp(answer.tuples + second, bytes, first), 0);
+	gateway_free(g);
+}
+
 /* --- origins ------------------------------------------------------------------------------- */
 
 /* covers: T-31 T-32 ASY-07 */
