@@ -152,9 +152,9 @@ static void expect_count(enum rsip_outcome outcome, uint64_t packets)
 	cr_expect_eq(counted(outcome), packets);
 }
 
-#define OUTBOUND(n)	"eth N > N | ip 10.0.0.5 > 10.0.0.1 | ip 203.0.113.10 > 203.0.113.2 ttl 64 df id " n \
-			" | esp 0x77 | data 40"
-#define AT_Y(n)		"eth N > N | ip 203.0.113.10 > 203.0.113.2 ttl 63 df id " n " | esp 0x77 | data 40"
+#define TO_Y(ttl, n)	"ip 203.0.113.10 > 203.0.113.2 ttl " ttl " df id " n " | esp 0x77 | data 40"
+#define OUTBOUND(n)	"eth N > N | ip 10.0.0.5 > 10.0.0.1 | " TO_Y("64", n)
+#define AT_Y(n)		"eth N > N | " TO_Y("63", n)
 
 /* covers: EG-07 IN-20 TUN-02 */
 Test(handover, first_packet_to_a_peer_is_not_lost)
@@ -171,9 +171,9 @@ Test(handover, first_packet_to_a_peer_is_not_lost)
 	expect_count(RSIP_OUT_ESP, 2);
 }
 
-#define INBOUND(n)	"eth N > N | ip 203.0.113.2 > 203.0.113.10 ttl 64 df id " n " | esp 0x1002 | data 40"
-#define AT_X(n)		"eth N > N | ip 10.0.0.1 > 10.0.0.5 ttl 64 df id 0 | ip 203.0.113.2 > 203.0.113.10 ttl 63 df id " n \
-			" | esp 0x1002 | data 40"
+#define TO_X(ttl, n)	"ip 203.0.113.2 > 203.0.113.10 ttl " ttl " df id " n " | esp 0x1002 | data 40"
+#define INBOUND(n)	"eth N > N | " TO_X("64", n)
+#define AT_X(n)		"eth N > N | ip 10.0.0.1 > 10.0.0.5 ttl 64 df id 0 | " TO_X("63", n)
 
 /* covers: IN-04 IN-19 IN-20 */
 Test(handover, packets_to_a_host_known_and_flushed)
