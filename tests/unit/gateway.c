@@ -57,6 +57,7 @@ static void keep(const struct origin *to, const uint8_t *data, size_t len, bool 
 	memcpy(sent->data, data, len);
 	sent->len = len;
 	sent->close = close;
+	sent->binds = datapath_fake_binds(g->dp);
 }
 
 void gateway_start(struct gateway *g)

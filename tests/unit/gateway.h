@@ -17,6 +17,7 @@ struct sent {
 	uint8_t data[RSIP_MESSAGE_MAX];
 	size_t len;
 	bool close;
+	uint32_t binds;			/* in the data plane when it was sent */
 };
 
 struct gateway {

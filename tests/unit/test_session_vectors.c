@@ -247,7 +247,7 @@ Test(session_vectors, rfc3104_trace)
 
 /*
  * RFC 3103 Appendix C example 1, over TCP without counters: 3.1 of the catalogue.
- * covers: T-01 T-26 A-20 RSAP-03 RSAP-12 REG-10 QRY-01 QRY-02 EXT-01 FREE-01 FREE-08 FLOW-01 LSE-03 ASY-07
+ * covers: T-01 T-26 RSAP-03 RSAP-12 REG-10 QRY-01 QRY-02 EXT-01 FREE-01 FREE-08 FLOW-01 LSE-03 ASY-07
  */
 Test(session_vectors, rfc3103_example_1)
 {
