@@ -461,7 +461,7 @@ static const struct world_bind *ipsec_bind(uint32_t client, const struct read *r
 	if (!grant)
 		return NULL;
 	bind = bind_of_slot(grant->slot);
-	if (bind || !(grant->flags & RSIP_GRANT_BY_REMOTE))
+	if (!(grant->flags & RSIP_GRANT_BY_REMOTE) || (bind && (!bind->remote || addr(bind->remote) == r->dst)))
 		return bind;
 	*why = RSIP_OUT_REMOTE_ADDRESS;
 	grant = grant_of(client, r->src, r->dst);

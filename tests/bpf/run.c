@@ -57,6 +57,9 @@ const struct world_bind world_binds[WORLD_BINDS] = {
 	{ SLOT_REUSED, "X1", "NB", NULL, 0, RSIP_PROTO_IPIP, HOP_X1, 0x1017, { 40017 }, false },
 	{ SLOT_FULL, "X3", "NB", NULL, 0, RSIP_PROTO_IPIP, HOP_X3, 0x3001, { 0 }, true },
 	{ 19, "X5", "NB2", NULL, 0, RSIP_PROTO_IPIP, HOP_X5, 0, { 45001 }, false },
+	{ 20, "X2", "NB3", "Y", 0, RSIP_PROTO_IPIP, HOP_X2, 0x2020, { 0 }, true },
+	{ 21, "X2", "NB3", "Z", 0, RSIP_PROTO_IPIP, HOP_X2, 0x2021, { 0 }, true },
+	{ 22, "X4", "NB3", "Y", 0, RSIP_PROTO_IPIP, HOP_X4, 0x2022, { 0 }, true },
 };
 
 static const char *const outcome_names[] = {
@@ -204,6 +207,10 @@ const struct world_grant world_grants[WORLD_GRANTS] = {
 	{ "X5", "NB2", NULL, SLOT_REUSED, 0 },
 	{ "X6", "NB3", NULL, 0, 0 },
 	{ "XV", "NB", NULL, 0, 0 },
+	{ "X2", "NB3", NULL, 20, RSIP_GRANT_BY_REMOTE },
+	{ "X2", "NB3", "Y", 20, 0 },
+	{ "X2", "NB3", "Z", 21, 0 },
+	{ "X4", "NB3", NULL, 22, 0 },
 };
 
 static void fill(struct world *w)

@@ -41,6 +41,9 @@ enum side {
  *  17   X1       NB       SPI 0x1017, port 40017             ended: the slot is another bind's
  *  18   X3       NB       SPI 0x3001                         RSIPSEC, its cookies are full
  *  19   X5       NB2      port 45001                         its RSIPSEC bind there has ended
+ *  20   X2       NB3      SPI 0x2020                         remote Y, RSIPSEC, granted for any remote too
+ *  21   X2       NB3      SPI 0x2021                         remote Z, RSIPSEC, found by remote
+ *  22   X4       NB3      SPI 0x2022                         remote Y, RSIPSEC, granted for any remote
  *
  * XU never registered. Peers: Y and Z are reached at
  * once, YD's next hop is not resolved, YR's refused, YV's has VLAN 9, YM's has
@@ -74,10 +77,10 @@ enum {
 };
 
 #define WORLD_ROUTES	6
-#define WORLD_BINDS	19
+#define WORLD_BINDS	22
 #define WORLD_CLIENTS	10
 #define WORLD_ADDRESSES	6
-#define WORLD_GRANTS	12
+#define WORLD_GRANTS	16
 
 extern const struct world_hop {
 	const char *dst;

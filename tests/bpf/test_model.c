@@ -48,6 +48,8 @@ static const char *const private_packets[] = {
 	"ip X5 > NA | ip NB > Y | esp 5",
 	"ip X5 > NA | ip NB2 > Y | udp 45001 > 80",
 	"ip X3 > NA | ip NB > Y | udp 500 > 500 | ike 0xee",
+	"ip X2 > NA | ip NB3 > Z | udp 500 > 500 | ike 0xef",
+	"ip X4 > NA | ip NB3 > Y | esp 5",
 	"ip X1 > NA | ip NB > Y | udp 4500 > 4500 | esp 0x77 | data 9",
 	"ip X1 > NA | ip NB > Y | udp 4500 > 4500 | bytes ff",
 	"ip X1 > NA | ip NB > Y | udp 40000 > 53 | data 9",
@@ -215,6 +217,86 @@ Test(model, truncated_public)
 Test(model, truncated_private)
 {
 	cut_everywhere(PRIVATE, private_packets, COUNT(private_packets));
+}
+
+/* --- checksums at the edge ----------------------------------------------------------- */
+
+static unsigned int checksum_of(const struct frame *f, size_t at)
+{
+	return (unsigned int)f->data[at + 10] << 8 | f->data[at + 11];
+}
+
+/* Gives the header at `at` this checksum, by its ID. */
+static void aim(struct frame *f, size_t at, unsigned int checksum)
+{
+	unsigned int id;
+
+	set16(f, at + 4, 0);
+	model_fix(f);
+	/* ~checksum = ~(checksum with ID 0) + ID, in ones' complement */
+	id = (~checksum & 0xffff) + checksum_of(f, at);
+	set16(f, at + 4, (id & 0xffff) + (id >> 16));
+	model_fix(f);
+}
+
+/* The carry of the carry in the header we make. The ID is the inner one, so it aims here too. covers: TUN-02 */
+Test(model, outer_checksum_carries)
+{
+	static struct model m;
+	enum rsip_outcome outcome;
+	struct verdict plain;
+	struct frame in;
+	struct world w;
+
+	open_both(&w, &m);
+	pkt_build("ip Y > NB id 0 | esp 0x1001", &in);
+	model_run(&m, PUBLIC, &in, &plain);
+	for (unsigned int low = 0; low < 32; low++) {
+		/* 0xffe0 and more, in either byte order */
+		unsigned int aims[] = { 0xffe0 + low, (0xe0 + low) << 8 | 0xff };
+
+		for (int i = 0; i < 2; i++) {
+			unsigned int id = (~aims[i] & 0xffff) + checksum_of(&plain.out, 14);
+
+			set16(&in, 18, (id & 0xffff) + (id >> 16));
+			model_fix(&in);
+			cr_expect(agree(&w, &m, PUBLIC, &in, &outcome), "outer checksum %04x", aims[i]);
+			cr_expect_eq(outcome, RSIP_IN_ESP);
+		}
+	}
+	world_close(&w);
+}
+
+/* The carries of incremental updates: TTL both ways, ECN outwards. covers: IN-20 TUN-11 */
+Test(model, checksum_carries)
+{
+	static const unsigned int checksums[] = { 0xfeff, 0xfefe, 0xff00, 0xfffe, 0xfffd, 0xfdff, 0xfcff, 0xfffc,
+						  0x0001, 0x00ff, 0x0100, 0x0000, 0x7fff, 0x8000 };
+	static struct model m;
+	struct world w;
+
+	open_both(&w, &m);
+	for (size_t i = 0; i < COUNT(checksums); i++)
+		for (unsigned int tos = 0; tos < 8; tos++) {
+			enum rsip_outcome outcome;
+			struct frame in, out;
+			char text[100];
+
+			pkt_build("ip Y > NB | esp 0x1001", &in);
+			aim(&in, 14, checksums[i]);
+			cr_assert_eq(checksum_of(&in, 14), checksums[i]);
+			cr_expect(agree(&w, &m, PUBLIC, &in, &outcome), "inbound, checksum %04x", checksums[i]);
+			cr_expect_eq(outcome, RSIP_IN_ESP);
+			snprintf(text, sizeof(text), "ip X1 > NA tos %u | ip NB > Y tos %u | esp 1", 1 + (tos & 2),
+				 1 + tos % 3);
+			pkt_build(text, &out);
+			aim(&out, 34, checksums[i]);
+			cr_assert_eq(checksum_of(&out, 34), checksums[i]);
+			cr_expect(agree(&w, &m, PRIVATE, &out, &outcome), "outbound, checksum %04x, \"%s\"",
+				  checksums[i], text);
+			cr_expect_eq(outcome, RSIP_OUT_ESP);
+		}
+	world_close(&w);
 }
 
 /* --- at random --------------------------------------------------------------------- */
