@@ -5,11 +5,13 @@
  *
  *   rsip_encap, egress of rsipN:	Ethernet | inner IPv4 ...
  *     -> egress of the underlay:	Ethernet | outer IPv4 | (GRE) | inner IPv4 ...
- *   rsip_decap, ingress of the underlay, the same way back to the ingress of rsipN.
+ *   rsip_decap, ingress, the same way back to the ingress of rsipN.
  *
- * rsip_decap is attached to the host's other Ethernet interfaces as well: there
- * it only keeps the stack from answering ARP for the leased address. What is
- * none of its business it leaves to the next filter (TC_ACT_UNSPEC).
+ * rsip_decap is attached to all Ethernet interfaces of the host: the gateway may
+ * know the host by another one than the underlay, and nobody anywhere shall get
+ * an ARP answer for the leased address. Beside a kernel tunnel device it does
+ * only the latter. What is none of its business it leaves to the next filter
+ * (TC_ACT_UNSPEC).
  */
 #include "vmlinux.h"
 #include <bpf/bpf_endian.h>
@@ -267,7 +269,7 @@ int rsip_decap(struct __sk_buff *skb)
 		return TC_ACT_UNSPEC;
 	if (skb->protocol == bpf_htons(ETH_P_ARP))
 		return check_arp(skb);
-	if (skb->protocol == bpf_htons(ETH_P_IP) && skb->ifindex == config.underlay)
+	if (skb->protocol == bpf_htons(ETH_P_IP) && config.underlay != 0)
 		return decapsulate(skb);
 	return TC_ACT_UNSPEC;
 }

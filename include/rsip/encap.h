@@ -14,7 +14,7 @@ struct rsip_tunnel_config {
 	__be32 host;		/* Xa: outer source of what we send */
 	__be32 end;		/* the gateway or its tunnel end point: the only outer source we take */
 	__u32  tunnel;		/* ifindex of rsipN */
-	__u32  underlay;	/* ifindex of the interface towards `end`; 0: a kernel tunnel device does the work */
+	__u32  underlay;	/* ifindex of the interface towards `end`; 0: a kernel device does the tunnelling */
 	__u8   proto;		/* outer protocol: 4 (IP-IP) or 47 (GRE) */
 	__u8   mac[6];		/* of rsipN: what is decapsulated is addressed to it */
 	__u8   pad;		/* 0 */

@@ -315,8 +315,22 @@ Test(tunnel, truncated)
 	}
 }
 
-/* On an interface other than the underlay only ARP is looked at. covers: HOST-14 */
+/* What is sent elsewhere may come in here. covers: HOST-14 */
 Test(tunnel, other_interface)
+{
+	static const struct row row = {
+		"a tunnel packet", "eth na > x1 | ip NA > X1 | ip Y > NB | esp 0x1001", RECEIVED,
+		"eth na > x2 | ip Y > NB | esp 0x1001", RSIP_TUNNEL_RECEIVED
+	};
+	struct tunnel_bpf *skel = open_tunnel(IPIP);
+
+	skel->bss->config.underlay = LOOPBACK + 1;
+	run_row(skel, skel->progs.rsip_decap, &row);
+	tunnel_bpf__destroy(skel);
+}
+
+/* Beside a kernel tunnel device only ARP is looked at. */
+Test(tunnel, kernel_device)
 {
 	static const struct row rows[] = {
 		{ "a tunnel packet", "eth na > x1 | ip NA > X1 | ip Y > NB | esp 0x1001", TC_UNSPEC, NULL, NO_COUNTER },
