@@ -65,3 +65,37 @@ guest() {
 	cat "$guest_out/cmd.$n.out"
 	return "$(cat "$guest_out/cmd.$n.end")"
 }
+
+# --- the wire, seen from outside the gateway -----------------------------------------------
+#
+# Not at lan0 and wan0: frames that XDP redirects never reach a capture there. The other
+# ends of the same links see them.
+
+# wire_start INTERFACE...: x1, x2 or y
+wire_start() {
+	local name
+	wire_pids=()
+	for name in "$@"; do
+		nsenter --net="/run/netns/${lab}guest" tcpdump -Z root -U --immediate-mode -s 256 -B 8192 -n \
+			-i "$name" -w "$work/$name.pcap" >/dev/null 2>"$work/$name.tcpdump" 3>&- &
+		wire_pids+=($!)
+	done
+	for name in "$@"; do
+		until grep -qs 'listening on' "$work/$name.tcpdump"; do sleep 0.02; done
+	done
+}
+
+# Ends the captures; what was sent before is in them.
+wire_stop() {
+	sleep 0.2
+	kill "${wire_pids[@]}"
+	wait "${wire_pids[@]}" 2>/dev/null
+	wire_pids=()
+}
+
+# wire_count INTERFACE FILTER...: packets that match
+wire_count() {
+	local name=$1
+	shift
+	tcpdump -n -r "$work/$name.pcap" "$@" 2>/dev/null | wc -l
+}

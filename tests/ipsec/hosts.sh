@@ -59,9 +59,11 @@ set_up_host() {
 
 # spawn HOST NAME COMMAND...: in the background; output goes to NAME.log
 spawn() {
-	local host=$1 name=$2
+	local host=$1 name=$2 anchor
 	shift 2
-	on "$host" "$@" >>"$HOSTS/$host/$name.log" 2>&1 </dev/null &
+	read -r anchor <"$HOSTS/$host/anchor"
+	# Not by on(): $! has to be the program itself.
+	nsenter -t "$anchor" -m -n "$@" >>"$HOSTS/$host/$name.log" 2>&1 </dev/null &
 	echo $! >"$HOSTS/$host/$name.pid"
 }
 
@@ -105,7 +107,7 @@ rsip_up() {
 swan_conf() {
 	local dir=$HOSTS/$1
 	shift
-	mkdir -p "$dir/swanctl/conf.d" "$dir/rsip"
+	mkdir -p "$dir/swanctl/conf.d"
 	{
 		echo "swanctl { load = random }"
 		echo "charon {"
@@ -116,7 +118,7 @@ swan_conf() {
 		echo "	plugins { vici { socket = unix://$dir/vici } }"
 		[ $# -eq 0 ] || printf '\t%s\n' "$@"
 		echo "}"
-		echo "include $dir/rsip/*.conf"
+		[ ! -e "$dir/rsip/rsip.conf" ] || echo "include $dir/rsip/rsip.conf"
 	} >"$dir/strongswan.conf"
 	echo "include conf.d/*.conf" >"$dir/swanctl/swanctl.conf"
 	rm -f "$dir"/swanctl/conf.d/*
@@ -127,7 +129,9 @@ swan_conf() {
 # A connection with one child "net". MODE: esp-tunnel, ah-tunnel between the
 # networks behind the hosts, esp-transport, ah-transport between the hosts
 # themselves. Settings are of the connection, or with "child:" before them of
-# the child. REMOTE "any": whoever asks.
+# the child; "also:MODE" is one more child, named after its protocol. REMOTE
+# "any": whoever asks; on y, a connection named after a host is for that host
+# alone.
 swan_conn() {
 	local host=$1 name=$2 local=$3 remote=$4 mode=$5 setting
 	shift 5
@@ -136,14 +140,28 @@ swan_conn() {
 		printf '\t%s\n' "local_addrs = $local" "proposals = aes128-sha256-x25519"
 		[ "$remote" = any ] || echo "	remote_addrs = $remote"
 		for setting in "$@"; do
-			case $setting in child:*) ;; *) echo "	$setting" ;; esac
+			case $setting in child:* | also:*) ;; *) echo "	$setting" ;; esac
 		done
 		printf '\t%s\n' "local { auth = psk" "id = $host.example }" "remote { auth = psk"
-		if [ "$host" = y ]; then echo "	}"; else echo "	id = y.example }"; fi
+		case $host,$name in
+		y,x*) echo "	id = $name.example }" ;;
+		y,*) echo "	}" ;;
+		*) echo "	id = y.example }" ;;
+		esac
 		echo "	children { net {"
 		swan_child "$host" "$mode"
 		for setting in "$@"; do
 			case $setting in child:*) echo "		${setting#child:}" ;; esac
+		done
+		for setting in "$@"; do
+			case $setting in
+			also:*)
+				setting=${setting#also:}
+				echo "	}"
+				echo "	${setting%%-*} {"
+				swan_child "$host" "$setting"
+				;;
+			esac
 		done
 		printf '\t} }\n} }\n'
 		echo "secrets { ike-$name { secret = 0x5ca1ab1e5ca1ab1e5ca1ab1e } }"
@@ -196,8 +214,34 @@ swan() {
 		timeout 25 swanctl "$@" --uri "unix://$HOSTS/$host/vici"
 }
 
+# The SPIs in use on HOST for what comes in, hexadecimal without 0x, one a line
+spis_in() { swan "$1" --list-sas --raw | grep -oE 'spi-in=[0-9a-f]+' | cut -d= -f2; }
+
+# Packets and bytes that HOST's child SAs took in, of all that live: "PACKETS BYTES"
+taken_in() {
+	swan "$1" --list-sas --raw | grep -oE '(packets|bytes)-in=[0-9]+' |
+		awk -F= '{ sum[$1] += $2 } END { print sum["packets-in"] + 0, sum["bytes-in"] + 0 }'
+}
+
 # The kernel's security associations of HOST, one a line: SOURCE DESTINATION PROTOCOL SPI
 sas() { on "$1" ip xfrm state | awk '/^src/ { src = $2; dst = $4 } $1 == "proto" { print src, dst, $2, $4 }'; }
+
+# eventually SECONDS COMMAND...
+eventually() {
+	local end
+	end=$(($(date +%s) + $1))
+	shift
+	until "$@"; do
+		[ "$(date +%s)" -lt "$end" ] || return 1
+		busybox usleep 100000
+	done
+}
+
+# HOST has exactly one IKE SA, it is up and has exactly one child that is.
+established() {
+	[ "$(swan "$1" --list-sas --raw | grep -oE 'state=(ESTABLISHED|INSTALLED|REKE[A-Z]*|DELE[A-Z]*|CREATED)' | paste -sd' ')" = \
+		"state=ESTABLISHED state=INSTALLED" ]
+}
 
 # echo_test HOST FROM TO COUNT [SIZE]: every one of COUNT pings must return
 echo_test() {
