@@ -58,8 +58,9 @@ struct client_ops {
 	void (*granted)(const struct client_lease *lease, void *arg);
 	void (*extended)(const struct client_lease *lease, void *arg);
 	void (*ended)(const struct client_lease *lease, enum client_end why, void *arg);
-	/* A request failed: the RSIP error, or 0 when seven sends got no answer. `again_ms`
-	 * is when it is tried again, 0: never. */
+	/* A request failed: the RSIP error, or 0 when seven sends got no answer or one that cannot
+	 * be used. `again_ms` is when it is tried again, 0: never. `type` is RSIP_ERROR_RESPONSE
+	 * for a report that answers nothing: packets of ours were refused (ASY-08). */
 	void (*failed)(uint8_t type, uint16_t error, uint64_t again_ms, void *arg);
 	void (*state)(enum client_state state, void *arg);
 	/* The answer to client_query(); NULL: none came. Tuples by msg_tuple_next(). */
@@ -80,13 +81,14 @@ void client_free(struct client *c);
 /* Registers, resynchronising if the gateway still knows us (FAIL-01, FAIL-02),
  * gets the lease and keeps both alive until client_stop(). */
 void client_start(struct client *c, const struct client_want *want, uint64_t now_ms);
-/* Frees the lease, de-registers, then calls `stopped`; gives up after one retry schedule. */
+/* Ends the lease, de-registers (which frees it), then calls `stopped`, from within if nothing is
+ * registered. Gives up after one retry schedule, or a second refusal. */
 void client_stop(struct client *c, uint64_t now_ms);
 /* Asks which of these is local (QUERY_REQUEST, QRY-*). Needs a registration: false otherwise.
  * Without tuples: asks for all the gateway tells. */
 bool client_query(struct client *c, const struct msg_tuple *tuples, size_t count, uint64_t now_ms);
 
-/* One message from the gateway: a datagram, or cut from the stream. */
+/* One message from the gateway: a datagram, or cut from the stream. Call client_run() after it. */
 void client_input(struct client *c, const uint8_t *data, size_t len, uint64_t now_ms);
 /* The TCP connection is gone: connect again before the next send. The pending request is sent again. */
 void client_reconnected(struct client *c, uint64_t now_ms);
