@@ -11,14 +11,21 @@ struct lease {			/* what a lookup found */
 	__be32 peer;		/* the one other end of a cookie; 0: found by another field */
 };
 
+union target_word {
+	struct rsip_target target;
+	__u64 word;
+};
+
 /* The bind of a target. False when it has ended. */
 static __always_inline bool lease_get(const struct rsip_target *target, struct lease *lease)
 {
 	/* one load: a cookie's target is replaced in place */
-	*(__u64 *)&lease->target = *(const volatile __u64 *)target;
-	lease->bind = bpf_map_lookup_elem(&rsip_binds, &lease->target.bind);
-	return lease->bind && lease->target.generation &&
-	       lease->bind->generation == lease->target.generation;
+	union target_word now = { .word = *(const volatile __u64 *)target };
+	__u32 slot = now.target.bind;
+
+	lease->target = now.target;
+	lease->bind = bpf_map_lookup_elem(&rsip_binds, &slot);
+	return lease->bind && now.target.generation && lease->bind->generation == now.target.generation;
 }
 
 /* Still the same bind? To be asked after the last look at it: the slot may be filled anew at any moment. */

@@ -12,20 +12,20 @@
 #define NO_SLOT		(~0U)
 
 struct way {
-	__u32 slot;		/* in rsip_nexthops; NO_SLOT: not in the cache */
+	const struct rsip_nexthop *hop;	/* NULL: not in the cache */
+	__u32 slot;		/* of hop, or NO_SLOT */
+	__u32 state;
 	__u32 ip_at;		/* where IPv4 starts in the frame that leaves */
-	struct rsip_nexthop hop;
 };
 
 static __always_inline bool way_by_slot(__u32 slot, struct way *way)
 {
-	const struct rsip_nexthop *hop = bpf_map_lookup_elem(&rsip_nexthops, &slot);
-
-	if (!hop)
+	way->hop = bpf_map_lookup_elem(&rsip_nexthops, &slot);
+	if (!way->hop)
 		return false;
 	way->slot = slot;
-	way->hop = *hop;
-	way->ip_at = way->hop.vlan ? ETHERNET_LEN + VLAN_LEN : ETHERNET_LEN;
+	way->state = way->hop->state;
+	way->ip_at = way->hop->vlan ? ETHERNET_LEN + VLAN_LEN : ETHERNET_LEN;
 	return true;
 }
 
@@ -55,7 +55,10 @@ static __always_inline bool way_by_peer(__be32 peer, struct way *way)
 		if (route.addr == peer)
 			return way_by_slot(route.nexthop, way);
 	}
-	*way = (struct way){ .slot = NO_SLOT, .ip_at = ETHERNET_LEN };
+	way->hop = NULL;
+	way->slot = NO_SLOT;
+	way->state = RSIP_NEXTHOP_UNRESOLVED;
+	way->ip_at = ETHERNET_LEN;
 	return true;
 }
 
@@ -63,28 +66,31 @@ static __always_inline bool way_by_peer(__be32 peer, struct way *way)
 static __always_inline enum rsip_outcome way_check(const struct way *way, __u32 len,
 						   enum rsip_outcome unreachable, enum rsip_outcome too_big)
 {
-	if (way->hop.state == RSIP_NEXTHOP_REJECT)
+	if (way->state == RSIP_NEXTHOP_REJECT)
 		return unreachable;
-	if (way->hop.state == RSIP_NEXTHOP_VALID && len > way->hop.mtu)
+	if (way->state == RSIP_NEXTHOP_VALID && way->hop && len > way->hop->mtu)
 		return too_big;
 	return RSIP_GO_ON;
 }
 
+/* Of a way that is known; otherwise the daemon sends from IPv4 on. */
 static __always_inline enum rsip_outcome ethernet_write(void *data, void *end, const struct way *way)
 {
 	struct ethhdr *ethernet = data;
 	__be16 *vlan = data + sizeof(*ethernet);
 
+	if (!way->hop)
+		return RSIP_GO_ON;
 	if ((void *)(vlan + 2) > end)
 		return RSIP_ERROR;
-	__builtin_memcpy(ethernet->h_dest, way->hop.dst, ETH_ALEN);
-	__builtin_memcpy(ethernet->h_source, way->hop.src, ETH_ALEN);
-	if (!way->hop.vlan) {
+	__builtin_memcpy(ethernet->h_dest, way->hop->dst, ETH_ALEN);
+	__builtin_memcpy(ethernet->h_source, way->hop->src, ETH_ALEN);
+	if (way->ip_at == ETHERNET_LEN) {
 		ethernet->h_proto = bpf_htons(ETH_P_IP);
 		return RSIP_GO_ON;
 	}
 	ethernet->h_proto = bpf_htons(ETH_P_8021Q);
-	vlan[0] = way->hop.vlan;
+	vlan[0] = way->hop->vlan;
 	vlan[1] = bpf_htons(ETH_P_IP);
 	return RSIP_GO_ON;
 }
@@ -120,7 +126,7 @@ static __always_inline enum rsip_outcome hand(struct xdp_md *ctx, const struct w
 /* `sent` is the outcome if it leaves at once. */
 static __always_inline enum rsip_outcome redirect(const struct way *way, enum rsip_outcome sent)
 {
-	if (bpf_redirect_map(&rsip_devices, way->hop.ifindex, 0) != XDP_REDIRECT)
+	if (!way->hop || bpf_redirect_map(&rsip_devices, way->hop->ifindex, 0) != XDP_REDIRECT)
 		return RSIP_ERROR;
 	return sent;
 }

@@ -12,11 +12,6 @@
 /* The bind field of a target while an entry of a dead bind changes hands. */
 #define COOKIE_CHANGES_HANDS	(~0U)
 
-static __always_inline __u64 target_word(struct rsip_target target)
-{
-	return *(__u64 *)&target;
-}
-
 /*
  * An entry whose bind has ended becomes the sender's. Two words must change,
  * target and peer: the target is first set to one that nobody may use or take,
@@ -25,20 +20,19 @@ static __always_inline __u64 target_word(struct rsip_target target)
 static __always_inline enum rsip_outcome cookie_take(struct rsip_cookie *cookie, const struct packet *p,
 						     const struct rsip_target *target)
 {
+	union target_word hold = { .target.bind = COOKIE_CHANGES_HANDS };
+	union target_word next = { .target = *target };
 	__u64 *word = (__u64 *)&cookie->target;
-	__u64 seen = *(volatile __u64 *)word;
-	struct rsip_target old;
-	struct rsip_target hold = { .bind = COOKIE_CHANGES_HANDS };
+	union target_word seen = { .word = *(volatile __u64 *)word };
 	struct lease lease;
 
-	*(__u64 *)&old = seen;
-	if (old.bind == COOKIE_CHANGES_HANDS || lease_get(&old, &lease))
+	if (seen.target.bind == COOKIE_CHANGES_HANDS || lease_get(&seen.target, &lease))
 		return RSIP_OUT_COOKIE_TAKEN;
-	if (__sync_val_compare_and_swap(word, seen, target_word(hold)) != seen)
+	if (__sync_val_compare_and_swap(word, seen.word, hold.word) != seen.word)
 		return RSIP_OUT_COOKIE_TAKEN;
 	cookie->peer = p->ip.dst;
 	cookie->used = 1;
-	__sync_lock_test_and_set(word, target_word(*target));
+	__sync_lock_test_and_set(word, next.word);
 	return RSIP_GO_ON;
 }
 

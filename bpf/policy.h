@@ -30,10 +30,11 @@ static __always_inline enum rsip_outcome policy_inbound(const struct packet *p, 
 static __always_inline enum rsip_outcome unmatched_inbound(const struct packet *p)
 {
 	const struct rsip_address *address;
+	__be32 dst = p->ip.dst;
 
 	if (p->kind == PACKET_FOREIGN)
 		return RSIP_IN_PASS;
-	address = bpf_map_lookup_elem(&rsip_addresses, &p->ip.dst);
+	address = bpf_map_lookup_elem(&rsip_addresses, &dst);
 	if (!address || !(address->flags & RSIP_ADDRESS_POOL) || address->flags & RSIP_ADDRESS_SHARED)
 		return RSIP_IN_PASS;
 	switch (p->kind) {
@@ -171,12 +172,13 @@ static __always_inline enum rsip_outcome policy_outbound(const struct packet *p,
 /* Names the refusal `why` of a tunnelled packet, unless there is a better reason to refuse it. */
 static __always_inline enum rsip_outcome refuse(const struct packet *p, enum rsip_outcome why)
 {
-	const struct rsip_address *address;
 	struct rsip_grant_key key = { .client = p->outer.src, .addr = p->ip.src };
+	const struct rsip_address *address;
+	__be32 dst = p->outer.dst;
 
 	if (p->kind == PACKET_FOREIGN)
 		return RSIP_OUT_PASS;
-	address = bpf_map_lookup_elem(&rsip_addresses, &p->outer.dst);
+	address = bpf_map_lookup_elem(&rsip_addresses, &dst);
 	if (!address || !(address->flags & RSIP_ADDRESS_TUNNEL))
 		return RSIP_OUT_PASS;	/* someone else's tunnel, in transit */
 	if (why == RSIP_OUT_MALFORMED)

@@ -39,7 +39,7 @@ static __always_inline enum rsip_outcome inbound(struct xdp_md *ctx, struct pack
 		why = RSIP_IN_UNREACHABLE;
 	if (why)
 		return why;
-	if (way.hop.state != RSIP_NEXTHOP_VALID)
+	if (way.state != RSIP_NEXTHOP_VALID)
 		return hand(ctx, &way, len, RSIP_IN_RESOLVE);
 	return redirect(&way, RSIP_IN_ESP + p->kind);
 }
@@ -66,7 +66,7 @@ static __always_inline enum rsip_outcome outbound(struct xdp_md *ctx, struct pac
 		why = decapsulate(ctx, p, &way);
 	if (why)
 		return why;
-	if (way.hop.state != RSIP_NEXTHOP_VALID)
+	if (way.state != RSIP_NEXTHOP_VALID)
 		return hand(ctx, &way, p->ip.len, RSIP_OUT_RESOLVE);
 	return redirect(&way, p->kind == PACKET_KEEPALIVE ? RSIP_OUT_NATT : RSIP_OUT_ESP + p->kind);
 }
