@@ -10,7 +10,8 @@ packages="
 	libsystemd-dev uthash-dev
 	libcriterion-dev clang-format shellcheck mandoc
 	iproute2 ethtool nftables tcpdump tshark kmod busybox-static procps jq
-	strongswan-charon strongswan-swanctl libcharon-extra-plugins libstrongswan-extra-plugins
+	strongswan-charon strongswan-swanctl libcharon-extra-plugins
+	libstrongswan-standard-plugins libstrongswan-extra-plugins
 	user-mode-linux xdp-tools python3 python3-scapy
 "
 

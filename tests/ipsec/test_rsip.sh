@@ -11,6 +11,7 @@ NB=203.0.113.10 Y=203.0.113.2
 
 # raise [OPTION of rsip up...]: lab, daemon, guest; both hosts with a lease
 raise() {
+	[ -x "$UML" ] || skip "user-mode-linux is not installed"
 	lab -g
 	gateway
 	guest_start x1 x2 y

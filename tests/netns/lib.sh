@@ -209,8 +209,8 @@ run_test() {
 	watch=$!
 	wait "$group"
 	status=$?
-	# The watch sleeps: end its sleep with it.
-	kill "$(pgrep -P $watch)" $watch 2>/dev/null
+	# The watch sleeps: end its sleep with it, and itself first.
+	kill $watch $(pgrep -P $watch) 2>/dev/null
 	wait $watch 2>/dev/null
 	report "$name" $status
 	if [ $status -eq 0 ] || [ "${KEEP:-0}" != 1 ]; then
