@@ -25,18 +25,30 @@ mark() {
 unmark() { LC_ALL=C tr '\001\002' '\t '; }
 
 # From a diff in the normal format, the changes that keep the number of lines
-# and all that is not blank, or take away or add empty lines.
+# and what is not blank in each, or take away or add empty lines. Lines that
+# begin with a string stay where they are: clang-format lines them up with
+# whatever string came before.
 in_place() {
 	LC_ALL=C awk '
-	function flush() {
-		if (head != "" && was == is && (lines == 0 || was == ""))
+	function flush(i, same, blank, strings) {
+		same = was == is
+		blank = 1
+		strings = was > 0
+		for (i = 1; i <= (was > is ? was : is); i++) {
+			same = same && old[i] == new[i]
+			blank = blank && old[i] new[i] == ""
+			strings = strings && old[i] ~ /^"/
+		}
+		if (head != "" && (same || blank) && !strings)
 			printf "%s\n%s", head, body
+		split("", old)
+		split("", new)
+		was = is = 0
+		body = ""
 	}
 	/^[0-9]/ {
 		flush()
 		head = $0
-		body = was = is = ""
-		lines = 0
 		next
 	}
 	{
@@ -44,8 +56,8 @@ in_place() {
 		text = substr($0, 3)
 		gsub(/[ \t\001\002]/, "", text)
 	}
-	/^</ { was = was text; lines++ }
-	/^>/ { is = is text; lines-- }
+	/^</ { old[++was] = text }
+	/^>/ { new[++is] = text }
 	END { flush() }'
 }
 

@@ -65,7 +65,7 @@ files ':!LICENSE' | while read -r f; do
 	[ -z "$(tail -c 1 "$f" | tr -d '\n')" ] || echo "$f"
 done 2>/dev/null | check "no newline at the end of the file"
 git grep -nIwE 'TO[D]O|FIX[M]E|X[X]X' -- . ':!LICENSE' | check "marks of unfinished work"
-git grep -nIE '/(wor[k]|hom[e]|roo[t]|far[m])/' -- . ':!LICENSE' | check "paths of one machine"
+git grep -nIE '(^|[^[:alnum:]_}])/(wor[k]|hom[e]|roo[t]|far[m])/' -- . ':!LICENSE' | check "paths of one machine"
 
 # --- documents ------------------------------------------------------------------------
 
