@@ -118,6 +118,18 @@ static __always_inline enum packet_kind parse_ipv4(const void *at, const void *e
 	return ip->fragment ? PACKET_FRAGMENT : PACKET_PROTOCOL;
 }
 
+/* In two loads: what follows IPv4 is aligned to 4 bytes, which some machines insist on. */
+static __always_inline __u64 cookie_read(const void *at)
+{
+	const __u32 *half = at;
+	union {
+		__u32 half[2];
+		__u64 whole;
+	} cookie = { { half[0], half[1] } };
+
+	return cookie.whole;
+}
+
 /* UDP on port 4500 (RFC 3948 2). */
 static __always_inline enum packet_kind parse_natt(const void *payload, const void *end, __u32 len,
 						   struct packet *p)
@@ -131,7 +143,7 @@ static __always_inline enum packet_kind parse_natt(const void *payload, const vo
 		return len < ESP_LEN ? PACKET_NATT_SHORT : PACKET_NATT;
 	if (len < NATT_MARKER_LEN + COOKIE_LEN || payload + NATT_MARKER_LEN + COOKIE_LEN > end)
 		return PACKET_IKE_SHORT;
-	p->cookie = *(const __u64 *)(payload + NATT_MARKER_LEN);
+	p->cookie = cookie_read(payload + NATT_MARKER_LEN);
 	return PACKET_IKE;
 }
 
@@ -158,7 +170,7 @@ static __always_inline enum packet_kind parse_udp(const void *at, const void *en
 		return PACKET_PORT;
 	if (len < COOKIE_LEN || at + COOKIE_LEN > end)
 		return PACKET_IKE_SHORT;
-	p->cookie = *(const __u64 *)at;
+	p->cookie = cookie_read(at);
 	return PACKET_IKE;
 }
 
