@@ -278,7 +278,7 @@ static void write_ipsec(struct frame *f, const struct layer *l)
 static void write_gre(struct frame *f, const struct layer *l)
 {
 	put16(f, option(l, "flags", 0) | (has(l, "csum") ? 0x8000 : 0) | (has(l, "key") ? 0x2000 : 0) |
-		      (has(l, "seq") ? 0x1000 : 0));
+			 (has(l, "seq") ? 0x1000 : 0));
 	put16(f, option(l, "type", 0x0800));
 	for (int i = 0; i < has(l, "csum") + has(l, "key") + has(l, "seq"); i++)
 		put32(f, 0xdeadbeef);
