@@ -184,13 +184,14 @@ static void answer_bytes(const uint8_t *data, size_t len)
 
 static void answer(struct msg *m)
 {
-	uint8_t data[RSIP_MESSAGE_MAX];
+	static uint8_t data[RSIP_MESSAGE_MAX];
 	size_t len;
 
 	m->has |= MSG_HAS(RSIP_PARAM_MESSAGE_COUNTER);
 	len = msg_encode(m, data, sizeof(data));
 	cr_assert(gt(sz, len, 0), "%s is no message", msg_type_name(m->type));
 	answer_bytes(data, len);
+	memset(data, 0xee, len);	/* who kept a pointer into it has something wrong now */
 }
 
 static void answer_vector(const char *name)
@@ -586,6 +587,66 @@ Test(client, lost_synchronisation)
 		granted(6, 8, LEASE);
 		expect("300000 registered\n" "300000 " ASSIGN(6) "300000 assigned\n300000 granted bind=8 until=900000\n");
 	}
+}
+
+/* With a lease in between the next loss is mended at once again. */
+/* covers: FAIL-06 FAIL-07 */
+Test(client, lost_again_and_again)
+{
+	to_assigned();
+	for (uint32_t n = 3; n < 12; n += 3) {
+		refused_with(0, RSIP_E_REGISTER_FIRST, CLIENT);
+		cr_assert(eq(u8, c->pending.is.type, RSIP_DEREGISTER_REQUEST));
+		deregistered(n, CLIENT);
+		cr_assert(eq(u8, c->pending.is.type, RSIP_REGISTER_REQUEST), "at once");
+		registered(n + 1);
+		granted(n + 2, BIND, LEASE);
+		cr_assert(c->has_lease);
+	}
+}
+
+/* De-registered by the gateway, which then says so once more: no reason to hurry. */
+/* covers: REG-15 FAIL-06 */
+Test(client, lost_when_it_is_known)
+{
+	to_registered();
+	deregistered(0, CLIENT);
+	refused_with(2, RSIP_E_REGISTER_FIRST, CLIENT);
+	expect("0 unregistered\n0 failed ASSIGN_REQUEST_RSIPSEC 301 again=1000\n");
+	run_to(1000);
+	expect("1000 " REGISTER(3));
+}
+
+/* covers: T-36 */
+Test(client, another_bind_is_no_answer)
+{
+	to_assigned();
+	run_to(300000);
+	extended(3, BIND + 1, LEASE);
+	freed(3, BIND + 1);
+	expect("300000 " EXTEND(3));
+	extended(3, BIND, LEASE);
+	expect("300000 extended bind=7 until=900000\n");
+}
+
+/* A gateway that uses no counters over TCP. */
+/* covers: T-26 ASY-01 FREE-05 */
+Test(client, no_counters_over_tcp)
+{
+	const struct client_want ports = { .ports = 4 };
+
+	client_start(c, &ports, NOW);
+	answer_vector("c1-02-register-response");	/* client 1 */
+	answer_vector("c1-04-assign-response");		/* bind 1 */
+	cr_assert(c->has_lease);
+	forget_trace();
+	answer_vector("c1-13-free-response-async");	/* bind 2 */
+	answer_vector("err-tcp-no-counter");		/* client 9 */
+	expect("");
+	answer_vector("c1-10-free-response");
+	expect("0 ended bind=1 taken back\n0 registered\n");
+	answer_vector("c1-15-deregister-response");
+	expect("0 unregistered\n");
 }
 
 /* A gateway that registers, and knows nothing of it at the next message. */
@@ -1121,13 +1182,12 @@ Test(client, spi_lists_are_kept)
 {
 	struct client_status s;
 	struct msg m;
-	uint8_t list[] = { 0x83, 0xb1, 0xd2, 0x04, 0x1d, 0xe0, 0x9a, 0x5c };
+	const uint8_t list[] = { 0x83, 0xb1, 0xd2, 0x04, 0x1d, 0xe0, 0x9a, 0x5c };
 
 	to_registered();
 	m = make_assign(2, BIND, LEASE);
 	m.spis = (struct msg_spis){ .form = MSG_LIST, .count = 2, .list = list };
 	answer(&m);
-	memset(list, 0, sizeof(list));
 	client_status(c, &s);
 	cr_assert(eq(u32, msg_spi_at(&s.lease->spis, 0), 0x83b1d204));
 	cr_assert(eq(u32, msg_spi_at(&s.lease->spis, 1), 0x1de09a5c));

@@ -322,6 +322,10 @@ Test(msg, of_two_faults_the_first_by_order_or_place)
 		  7, "an SPI twice" },
 		{ "0116 .... 040004 00000009 010001 01 020000 010001 01 020000 16000a 0002 00001001 00000000 0b0004 00000007", 205,
 		  7, "SPI 0 in a list" },
+		{ "0108 .... 040004 00000009 010001 01 020003 02 ffff 010001 01 020001 01 0b0004 00000007", 205, 7,
+		  "ports 65535 and 65536" },
+		{ "0116 .... 040004 00000009 010001 01 020000 010001 01 020000 16000e 0003 00011001 00021001 00011001"
+		  " 0b0004 00000007", 205, 7, "an SPI twice, another between" },
 		{ "0108 .... 040004 00000009 010001 01 020001 04 010001 01 020003 00 0050 0b0004 00000007", 205, 7,
 		  "0 remote ports from 80" },
 		{ "0108 .... 040004 00000009 010001 01 020001 01 010005 04 612e2e62 020001 01 0b0004 00000007", 205, 7,
@@ -641,6 +645,7 @@ Test(msg, what_is_no_valid_message_is_not_written)
 	REFUSED(m.has &= ~MSG_HAS(RSIP_PARAM_BIND_ID));
 	REFUSED(m.has &= ~MSG_HAS_RPORTS);
 	REFUSED(m.tunnel_count = 0);
+	REFUSED(m.tunnel_count = 0; m.has &= ~MSG_HAS(RSIP_PARAM_MESSAGE_COUNTER));
 	REFUSED(m.tunnel_count = 2);
 	REFUSED(m.tunnel_count = MSG_REPEAT_MAX + 1);
 	REFUSED(m.tunnels[0] = 0);
