@@ -7,54 +7,15 @@
  */
 #include "rsipd/session.h"
 
-#include <arpa/inet.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "lib/log.h"
+#include "rsipd/exchange.h"
 #include "rsipd/policy.h"
 #include "rsipd/query.h"
-#include "rsipd/replay.h"
 
 #define UDP_PAYLOAD_MAX		65507
-#define LOG_BURST		20	/* lines a second of each kind */
 #define QUERY_STORED_MAX	1024	/* a longer answer is not kept, but made again */
-
-struct sessions {
-	const struct config *config;
-	struct datapath *dp;
-	session_send send;
-	void *send_arg;
-	struct pools *pools;
-	struct leases *leases;
-	struct departed *departed;
-	uint64_t secret;		/* of request hashes */
-	bool serves_ipsec;
-	struct session_counters counters;
-	struct log_limit faults, refusals, changes, failures;
-	/* scratch, one message at a time */
-	uint8_t out[RSIP_MESSAGE_MAX];
-	uint8_t values[RSIP_MESSAGE_MAX];	/* tuples or SPIs of an answer */
-};
-
-/* What is kept of a registered host beside its leases. */
-struct session {
-	struct replay last;
-	bool counted;			/* asynchronous messages carry a counter */
-	bool resync;			/* the last answer was 302: a DE-REGISTER_REQUEST has any counter */
-};
-
-/* A request on its way. */
-struct exchange {
-	struct sessions *s;
-	const struct origin *from;
-	const struct msg *m;
-	uint64_t now;
-	struct client *client;		/* NULL: not registered (any more) */
-	struct bind *bind;		/* EXTEND, FREE: the one that is named; ASSIGN: the new one */
-	struct msg answer;
-};
 
 /* --- sending --------------------------------------------------------------------- */
 
@@ -100,330 +61,6 @@ static void send_async(struct sessions *s, const struct client *client, uint8_t 
 		transmit(s, &client->origin, s->out, len, false);
 }
 
-/* --- binds ------------------------------------------------------------------------ */
-
-/* `ports` is where the bind's are written; it must live as long as *out. */
-static void describe_bind(const struct bind *bind, struct msg_ports *ports, struct datapath_bind *out)
-{
-	pool_grant_ports(bind->grant, ports);
-	*out = (struct datapath_bind){
-		.slot = bind->slot,
-		.bind_id = bind->bind_id,
-		.client = bind->client->origin.source,
-		.gateway = bind->gateway,
-		.addr = bind->grant->addr,
-		.remote = bind->remote,
-		.remote_port = htons(bind->remote_port),
-		.tunnel = bind->tunnel,
-		.ipsec = bind->kind == LEASE_RSIPSEC,
-		.ports = ports,
-		.spis = bind->grant->spis,
-		.spi_count = bind->grant->spi_count,
-	};
-}
-
-static int install_bind(struct sessions *s, struct bind *bind)
-{
-	struct datapath_bind dp;
-	struct msg_ports ports;
-	int err;
-
-	describe_bind(bind, &ports, &dp);
-	err = datapath_bind_add(s->dp, &dp);
-	if (!err)
-		bind->slot = dp.slot;
-	return err;
-}
-
-static void uninstall_bind(struct sessions *s, const struct bind *bind)
-{
-	struct datapath_bind dp;
-	struct msg_ports ports;
-
-	describe_bind(bind, &ports, &dp);
-	datapath_bind_remove(s->dp, &dp);
-}
-
-/* Traffic stops before the resources go back (FREE-04). */
-static void end_bind(struct sessions *s, struct bind *bind, uint64_t now)
-{
-	uninstall_bind(s, bind);
-	lease_release(s->leases, bind, now);
-}
-
-/* "ports 4000-4015" and "spi 0x1f40-0x1f47", or the first and how many in all. */
-static void log_grant(struct sessions *s, const struct bind *bind, uint32_t seconds, uint64_t now)
-{
-	const struct pool_grant *grant = bind->grant;
-	char host[ADDR_TEXT_LEN], addr[ADDR_TEXT_LEN], ports[48] = "", spis[64] = "";
-	unsigned int n = grant->port_count;
-
-	if (!log_allowed(&s->changes, LOG_BURST, now))
-		return;
-	if (n && grant->port_form == MSG_LIST)
-		snprintf(ports, sizeof(ports), " port %u and %u more", grant->port_list[0], n - 1);
-	else if (n == 1)
-		snprintf(ports, sizeof(ports), " port %u", grant->port_first);
-	else if (n)
-		snprintf(ports, sizeof(ports), " ports %u-%u", grant->port_first, grant->port_first + n - 1);
-	n = grant->spi_count;
-	if (n > 1 && grant->spi_form == MSG_LIST)
-		snprintf(spis, sizeof(spis), " spi 0x%x and %u more", grant->spis[0], n - 1);
-	else if (n == 1)
-		snprintf(spis, sizeof(spis), " spi 0x%x", grant->spis[0]);
-	else if (n)
-		snprintf(spis, sizeof(spis), " spi 0x%x-0x%x", grant->spis[0], grant->spis[n - 1]);
-	log_info("lease %u: %s got %s%s%s for %u s", bind->bind_id, addr_text(bind->client->origin.source, host),
-		 addr_text(grant->addr, addr), ports, spis, seconds);
-}
-
-static void log_bind_end(struct sessions *s, const struct bind *bind, const char *why, uint64_t now)
-{
-	char host[ADDR_TEXT_LEN], addr[ADDR_TEXT_LEN];
-
-	if (log_allowed(&s->changes, LOG_BURST, now))
-		log_info("lease %u of %s on %s has ended: %s", bind->bind_id, addr_text(bind->client->origin.source, host),
-			 addr_text(bind->grant->addr, addr), why);
-}
-
-/* --- registrations ---------------------------------------------------------------- */
-
-struct ending {
-	struct sessions *s;
-	uint64_t now;
-};
-
-static bool end_each_bind(struct bind *bind, void *arg)
-{
-	struct ending *ending = arg;
-
-	end_bind(ending->s, bind, ending->now);
-	return true;
-}
-
-static void end_client(struct sessions *s, struct client *client, const char *why, uint64_t now)
-{
-	struct ending ending = { s, now };
-	struct session *session = client->session;
-	char host[ADDR_TEXT_LEN];
-
-	if (log_allowed(&s->changes, LOG_BURST, now))
-		log_info("host %s is no longer registered as client %u: %s", addr_text(client->origin.source, host),
-			 client->client_id, why);
-	lease_each_bind(s->leases, client, end_each_bind, &ending);
-	datapath_client_remove(s->dp, client->origin.source);
-	departed_add(s->departed, client->origin.source, &session->last, now);
-	free(session);
-	lease_deregister(s->leases, client, now);
-}
-
-static struct client *new_client(struct exchange *x, const struct config_client *rule)
-{
-	struct sessions *s = x->s;
-	struct session *session = calloc(1, sizeof(*session));
-	struct client *client = NULL;
-	char host[ADDR_TEXT_LEN];
-	int err = 0;
-
-	if (session)
-		client = lease_register(s->leases, x->from, rule, s->config->leases.registration, x->now);
-	if (client)
-		err = datapath_client_add(s->dp, x->from->source, x->from->local, client->client_id);
-	if (client && !err) {
-		client->session = session;
-		return client;
-	}
-	if (log_allowed(&s->failures, LOG_BURST, x->now))
-		log_error("host %s cannot be registered: %s", addr_text(x->from->source, host),
-			  err ? strerror(-err) : "too many hosts, or no memory");
-	if (client)
-		lease_deregister(s->leases, client, x->now);
-	free(session);
-	return NULL;
-}
-
-static void offer_methods(const struct sessions *s, const struct config_client *rule, struct msg *answer)
-{
-	answer->has |= MSG_HAS(RSIP_PARAM_METHOD) | MSG_HAS(RSIP_PARAM_TUNNEL_TYPE);
-	answer->methods[answer->method_count++] = RSIP_METHOD_RSAP;
-	if (s->serves_ipsec && rule->ipsec)
-		answer->methods[answer->method_count++] = RSIP_METHOD_RSIPSEC;
-	for (size_t i = 0; i < s->config->tunnel_count; i++)
-		answer->tunnels[answer->tunnel_count++] = s->config->tunnels[i];
-}
-
-static uint16_t do_register(struct exchange *x)
-{
-	const struct config_client *rule;
-	struct msg *answer = &x->answer;
-	char host[ADDR_TEXT_LEN];
-
-	if (x->client)
-		return RSIP_E_ALREADY_REGISTERED;
-	rule = config_client_for(x->s->config, x->from->source);
-	if (!rule)
-		return RSIP_E_REGISTRATION_DENIED;
-	x->client = new_client(x, rule);
-	if (!x->client)
-		return RSIP_E_INTERNAL_SERVER_ERROR;
-
-	answer->has = MSG_HAS(RSIP_PARAM_CLIENT_ID) | MSG_HAS(RSIP_PARAM_LEASE_TIME) | MSG_HAS(RSIP_PARAM_FLOW_POLICY);
-	answer->client_id = x->client->client_id;
-	answer->lease = lease_seconds_left(x->client->expires, x->now);
-	answer->local_policy = x->client->local_policy;
-	answer->remote_policy = x->client->remote_policy;
-	offer_methods(x->s, rule, answer);
-	if (log_allowed(&x->s->changes, LOG_BURST, x->now))
-		log_info("host %s registered over %s as client %u for %u s", addr_text(x->from->source, host),
-			 x->from->tcp ? "TCP" : "UDP", answer->client_id, answer->lease);
-	return 0;
-}
-
-static uint16_t do_deregister(struct exchange *x)
-{
-	end_client(x->s, x->client, "de-registered by the host", x->now);
-	x->client = NULL;
-	x->answer.has = MSG_HAS(RSIP_PARAM_CLIENT_ID);
-	x->answer.client_id = x->m->client_id;
-	return 0;
-}
-
-/* --- assignments ------------------------------------------------------------------ */
-
-static uint32_t left(uint32_t limit, uint32_t used)
-{
-	return limit > used ? limit - used : 0;
-}
-
-static struct pool_request request_of(const struct client *client, const struct msg *m)
-{
-	return (struct pool_request){
-		.ipsec = m->type == RSIP_ASSIGN_REQUEST_RSIPSEC,
-		.local = m->local,
-		.ports = &m->lports,
-		.spis = m->type == RSIP_ASSIGN_REQUEST_RSIPSEC ? &m->spis : NULL,
-		.ports_max = left(client->rule->max_ports, client->port_count),
-		.spis_max = left(client->rule->max_spis, client->spi_count),
-	};
-}
-
-/* What the flow policy ties a bind to. */
-static void tie_to_remote(const struct client *client, const struct msg *m, struct bind *bind)
-{
-	if (client->remote_policy == RSIP_POLICY_NONE)
-		return;
-	bind->remote = m->remote.v4;
-	if (client->remote_policy == RSIP_POLICY_MICRO && m->rports.form != MSG_NOT_NEEDED)
-		bind->remote_port = msg_port_at(&m->rports, 0);
-}
-
-/* Lease and data plane, or 104 with all undone (E-07). */
-static uint16_t grant_lease(struct exchange *x, struct pool_grant *grant, uint8_t tunnel, uint32_t seconds)
-{
-	struct sessions *s = x->s;
-	uint64_t registration = x->client->expires;
-	bool ipsec = x->m->type == RSIP_ASSIGN_REQUEST_RSIPSEC;
-	struct bind *bind = lease_grant(s->leases, x->client, ipsec ? LEASE_RSIPSEC : LEASE_RSAP, grant, seconds, x->now);
-	char host[ADDR_TEXT_LEN];
-	int err;
-
-	if (!bind) {
-		pool_cancel(s->pools, grant);
-		return RSIP_E_INTERNAL_SERVER_ERROR;
-	}
-	bind->gateway = x->from->local;
-	bind->tunnel = tunnel;
-	tie_to_remote(x->client, x->m, bind);
-	err = install_bind(s, bind);
-	if (err) {
-		if (log_allowed(&s->failures, LOG_BURST, x->now))
-			log_error("host %s: a lease cannot be put into the data plane: %s",
-				  addr_text(x->from->source, host), strerror(-err));
-		lease_cancel(s->leases, bind, registration);
-		return RSIP_E_INTERNAL_SERVER_ERROR;
-	}
-	x->bind = bind;
-	return 0;
-}
-
-static void answer_remote(const struct exchange *x, struct msg *answer)
-{
-	const struct bind *bind = x->bind;
-
-	answer->remote = (struct msg_addr){ .type = RSIP_ADDR_IPV4, .any = !bind->remote, .v4 = bind->remote };
-	answer->rports.form = bind->remote_port ? MSG_RUN : MSG_ANY;
-	answer->rports.first = bind->remote_port;
-	answer->rports.count = 1;
-	if (x->m->rports.form == MSG_NOT_NEEDED) {
-		answer->rports.form = MSG_NOT_NEEDED;
-		answer->rports.count = 0;
-	}
-}
-
-static void answer_spis(struct sessions *s, const struct pool_grant *grant, struct msg *answer)
-{
-	answer->has |= MSG_HAS(RSIP_PARAM_SPI);
-	answer->spis.form = grant->spi_form;
-	answer->spis.count = grant->spi_count;
-	answer->spis.first = grant->spis[0];
-	if (grant->spi_form != MSG_LIST)
-		return;
-	for (unsigned int i = 0; i < grant->spi_count; i++) {
-		uint32_t spi = htonl(grant->spis[i]);
-
-		memcpy(s->values + i * sizeof(spi), &spi, sizeof(spi));
-	}
-	answer->spis.list = s->values;
-}
-
-static void answer_assign(struct exchange *x, uint32_t seconds)
-{
-	struct msg *answer = &x->answer;
-	const struct bind *bind = x->bind;
-
-	answer->has = MSG_HAS(RSIP_PARAM_CLIENT_ID) | MSG_HAS(RSIP_PARAM_BIND_ID) | MSG_HAS_LOCAL | MSG_HAS_LPORTS |
-		      MSG_HAS_REMOTE | MSG_HAS_RPORTS | MSG_HAS(RSIP_PARAM_LEASE_TIME) | MSG_HAS(RSIP_PARAM_TUNNEL_TYPE);
-	answer->client_id = x->client->client_id;
-	answer->bind_id = bind->bind_id;
-	answer->local = (struct msg_addr){ .type = RSIP_ADDR_IPV4, .v4 = bind->grant->addr };
-	pool_grant_ports(bind->grant, &answer->lports);
-	answer_remote(x, answer);
-	if (bind->kind == LEASE_RSIPSEC)
-		answer_spis(x->s, bind->grant, answer);
-	answer->lease = seconds;
-	answer->tunnels[0] = bind->tunnel;
-	answer->tunnel_count = 1;
-}
-
-/* ASSIGN_REQUEST_RSAP-IP and ASSIGN_REQUEST_RSIPSEC */
-static uint16_t do_assign(struct exchange *x)
-{
-	struct sessions *s = x->s;
-	struct client *client = x->client;
-	struct pool_request request = request_of(client, x->m);
-	uint32_t seconds = policy_lease(s->config, x->m);
-	struct pool_grant *grant;
-	uint8_t tunnel;
-	uint16_t error;
-
-	error = policy_request(s->config, client, x->m, &tunnel);
-	if (!error)
-		error = pool_allowed(s->pools, &request);
-	if (!error)
-		error = policy_remote(s->config, client, x->m);
-	if (!error && client->bind_count >= client->rule->max_binds)
-		error = RSIP_E_LOCAL_ADDR_UNAVAILABLE;
-	if (!error)
-		error = pool_take(s->pools, &request, client->binds ? client->binds->grant->addr : 0, x->now, &grant);
-	if (!error)
-		error = grant_lease(x, grant, tunnel, seconds);
-	if (error)
-		return error;
-	answer_assign(x, seconds);
-	log_grant(s, x->bind, seconds, x->now);
-	return 0;
-}
-
 /* --- extend, free, query ------------------------------------------------------------ */
 
 static void answer_ids(struct exchange *x)
@@ -435,7 +72,7 @@ static void answer_ids(struct exchange *x)
 
 static uint16_t do_extend(struct exchange *x)
 {
-	lease_extend(x->s->leases, x->bind, policy_lease(x->s->config, x->m), x->now);
+	bind_extend(x->s, x->bind, policy_lease(x->s->config, x->m), x->now);
 	answer_ids(x);
 	x->answer.has |= MSG_HAS(RSIP_PARAM_LEASE_TIME);
 	x->answer.lease = lease_seconds_left(x->bind->expires, x->now);
@@ -444,8 +81,7 @@ static uint16_t do_extend(struct exchange *x)
 
 static uint16_t do_free(struct exchange *x)
 {
-	log_bind_end(x->s, x->bind, "freed by the host", x->now);
-	end_bind(x->s, x->bind, x->now);
+	bind_end(x->s, x->bind, "freed by the host", x->now);
 	x->bind = NULL;
 	answer_ids(x);
 	return 0;
@@ -476,13 +112,13 @@ static const struct handler {
 	bool names_bind;
 	uint16_t (*run)(struct exchange *x);
 } handlers[] = {
-	[RSIP_REGISTER_REQUEST]		= { RSIP_REGISTER_RESPONSE, true, false, do_register },
-	[RSIP_DEREGISTER_REQUEST]	= { RSIP_DEREGISTER_RESPONSE, true, false, do_deregister },
-	[RSIP_ASSIGN_REQUEST_RSAP]	= { RSIP_ASSIGN_RESPONSE_RSAP, false, false, do_assign },
+	[RSIP_REGISTER_REQUEST]		= { RSIP_REGISTER_RESPONSE, true, false, register_request },
+	[RSIP_DEREGISTER_REQUEST]	= { RSIP_DEREGISTER_RESPONSE, true, false, deregister_request },
+	[RSIP_ASSIGN_REQUEST_RSAP]	= { RSIP_ASSIGN_RESPONSE_RSAP, false, false, assign_request },
 	[RSIP_EXTEND_REQUEST]		= { RSIP_EXTEND_RESPONSE, false, true, do_extend },
 	[RSIP_FREE_REQUEST]		= { RSIP_FREE_RESPONSE, false, true, do_free },
 	[RSIP_QUERY_REQUEST]		= { RSIP_QUERY_RESPONSE, false, false, do_query },
-	[RSIP_ASSIGN_REQUEST_RSIPSEC]	= { RSIP_ASSIGN_RESPONSE_RSIPSEC, false, false, do_assign },
+	[RSIP_ASSIGN_REQUEST_RSIPSEC]	= { RSIP_ASSIGN_RESPONSE_RSIPSEC, false, false, assign_request },
 };
 
 /* What every request but REGISTER_REQUEST must fulfil: 301, 102 or 101, 305, 306. */
@@ -533,7 +169,7 @@ static void log_refusal(const struct exchange *x, uint16_t error)
 {
 	char host[ADDR_TEXT_LEN];
 
-	if (log_allowed(&x->s->refusals, LOG_BURST, x->now))
+	if (log_allowed(&x->s->refusals, SESSION_LOG_BURST, x->now))
 		log_info("host %s: %s refused: %u %s", addr_text(x->from->source, host),
 			 msg_type_name(x->m->type), error, msg_error_name(error));
 }
@@ -567,7 +203,7 @@ static size_t execute(struct exchange *x, uint16_t *error)
 			return len;
 		/* No message is long enough for this answer: the host must not hold what it never hears of. */
 		if (x->bind)
-			end_bind(x->s, x->bind, x->now);
+			bind_end(x->s, x->bind, NULL, x->now);
 		*error = RSIP_E_INTERNAL_SERVER_ERROR;
 	}
 	log_refusal(x, *error);
@@ -632,7 +268,7 @@ static void answer_fault(struct sessions *s, const struct origin *from, const st
 	char host[ADDR_TEXT_LEN];
 	size_t len;
 
-	if (log_allowed(&s->faults, LOG_BURST, now))
+	if (log_allowed(&s->faults, SESSION_LOG_BURST, now))
 		log_info("host %s: %s: %s", addr_text(from->source, host),
 			 fault->error ? msg_error_name(fault->error) : "ignored", fault->text);
 	if (!fault->error) {
@@ -707,8 +343,7 @@ static void bind_expired(struct bind *bind, uint64_t now, void *arg)
 	struct client *client = bind->client;
 	uint32_t bind_id = bind->bind_id;
 
-	log_bind_end(s, bind, "the lease ran out", now);
-	end_bind(s, bind, now);
+	bind_end(s, bind, "the lease ran out", now);
 	send_async(s, client, RSIP_FREE_RESPONSE, bind_id);
 }
 
@@ -717,7 +352,7 @@ static void client_expired(struct client *client, uint64_t now, void *arg)
 	struct sessions *s = arg;
 
 	send_async(s, client, RSIP_DEREGISTER_RESPONSE, 0);
-	end_client(s, client, "the registration ran out", now);
+	register_end(s, client, "the registration ran out", now);
 }
 
 uint64_t session_tick(struct sessions *s, uint64_t now)
@@ -735,7 +370,7 @@ static bool stop_client(struct client *client, void *arg)
 	struct ending *ending = arg;
 
 	send_async(ending->s, client, RSIP_DEREGISTER_RESPONSE, 0);
-	end_client(ending->s, client, "the gateway stops", ending->now);
+	register_end(ending->s, client, "the gateway stops", ending->now);
 	return true;
 }
 
@@ -753,7 +388,7 @@ bool session_evict(struct sessions *s, uint32_t client_id, uint64_t now)
 	if (!client)
 		return false;
 	send_async(s, client, RSIP_DEREGISTER_RESPONSE, 0);
-	end_client(s, client, "taken off by the operator", now);
+	register_end(s, client, "taken off by the operator", now);
 	return true;
 }
 
@@ -764,8 +399,7 @@ bool session_free_bind(struct sessions *s, uint32_t client_id, uint32_t bind_id,
 
 	if (!bind)
 		return false;
-	log_bind_end(s, bind, "taken back by the operator", now);
-	end_bind(s, bind, now);
+	bind_end(s, bind, "taken back by the operator", now);
 	send_async(s, client, RSIP_FREE_RESPONSE, bind_id);
 	return true;
 }

@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * A bind's life: lease and data plane together, in the order that hosts rely on.
+ * It works before the answer that grants it leaves (IN-25), and its traffic has
+ * stopped before its resources go back (FREE-04).
+ */
+#include <arpa/inet.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "rsipd/exchange.h"
+
+/* `ports` is where the bind's are written; it must live as long as *out. */
+static void describe_bind(const struct bind *bind, struct msg_ports *ports, struct datapath_bind *out)
+{
+	pool_grant_ports(bind->grant, ports);
+	*out = (struct datapath_bind){
+		.slot = bind->slot,
+		.bind_id = bind->bind_id,
+		.client = bind->client->origin.source,
+		.gateway = bind->gateway,
+		.addr = bind->grant->addr,
+		.remote = bind->remote,
+		.remote_port = htons(bind->remote_port),
+		.tunnel = bind->tunnel,
+		.ipsec = bind->kind == LEASE_RSIPSEC,
+		.ports = ports,
+		.spis = bind->grant->spis,
+		.spi_count = bind->grant->spi_count,
+	};
+}
+
+static int install_bind(struct sessions *s, struct bind *bind)
+{
+	struct datapath_bind dp;
+	struct msg_ports ports;
+	int err;
+
+	describe_bind(bind, &ports, &dp);
+	err = datapath_bind_add(s->dp, &dp);
+	if (!err)
+		bind->slot = dp.slot;
+	return err;
+}
+
+static void uninstall_bind(struct sessions *s, const struct bind *bind)
+{
+	struct datapath_bind dp;
+	struct msg_ports ports;
+
+	describe_bind(bind, &ports, &dp);
+	datapath_bind_remove(s->dp, &dp);
+}
+
+/* "ports 4000-4015" and "spi 0x1f40-0x1f47", or the first and how many in all. */
+static void log_grant(struct sessions *s, const struct bind *bind, uint32_t seconds, uint64_t now)
+{
+	const struct pool_grant *grant = bind->grant;
+	char host[ADDR_TEXT_LEN], addr[ADDR_TEXT_LEN], ports[48] = "", spis[64] = "";
+	unsigned int n = grant->port_count;
+
+	if (!log_allowed(&s->changes, SESSION_LOG_BURST, now))
+		return;
+	if (n && grant->port_form == MSG_LIST)
+		snprintf(ports, sizeof(ports), " port %u and %u more", grant->port_list[0], n - 1);
+	else if (n == 1)
+		snprintf(ports, sizeof(ports), " port %u", grant->port_first);
+	else if (n)
+		snprintf(ports, sizeof(ports), " ports %u-%u", grant->port_first, grant->port_first + n - 1);
+	n = grant->spi_count;
+	if (n > 1 && grant->spi_form == MSG_LIST)
+		snprintf(spis, sizeof(spis), " spi 0x%x and %u more", grant->spis[0], n - 1);
+	else if (n == 1)
+		snprintf(spis, sizeof(spis), " spi 0x%x", grant->spis[0]);
+	else if (n)
+		snprintf(spis, sizeof(spis), " spi 0x%x-0x%x", grant->spis[0], grant->spis[n - 1]);
+	log_info("lease %u: %s got %s%s%s for %u s", bind->bind_id, addr_text(bind->client->origin.source, host),
+		 addr_text(grant->addr, addr), ports, spis, seconds);
+}
+
+static void log_end(struct sessions *s, const struct bind *bind, const char *why, uint64_t now)
+{
+	char host[ADDR_TEXT_LEN], addr[ADDR_TEXT_LEN];
+
+	if (log_allowed(&s->changes, SESSION_LOG_BURST, now))
+		log_info("lease %u of %s on %s has ended: %s", bind->bind_id, addr_text(bind->client->origin.source, host),
+			 addr_text(bind->grant->addr, addr), why);
+}
+/* What the flow policy ties a bind to. */
+static void tie_to_remote(const struct client *client, const struct msg *m, struct bind *bind)
+{
+	if (client->remote_policy == RSIP_POLICY_NONE)
+		return;
+	bind->remote = m->remote.v4;
+	if (client->remote_policy == RSIP_POLICY_MICRO && m->rports.form != MSG_NOT_NEEDED)
+		bind->remote_port = msg_port_at(&m->rports, 0);
+}
+
+static enum lease_kind kind_of(const struct msg *m)
+{
+	return m->type == RSIP_ASSIGN_REQUEST_RSIPSEC ? LEASE_RSIPSEC : LEASE_RSAP;
+}
+
+uint16_t bind_grant(struct exchange *x, struct pool_grant *grant, uint8_t tunnel, uint32_t seconds)
+{
+	struct sessions *s = x->s;
+	uint64_t registration = x->client->expires;
+	struct bind *bind = lease_grant(s->leases, x->client, kind_of(x->m), grant, seconds, x->now);
+	char host[ADDR_TEXT_LEN];
+	int err;
+
+	if (!bind) {
+		pool_cancel(s->pools, grant);
+		return RSIP_E_INTERNAL_SERVER_ERROR;
+	}
+	bind->gateway = x->from->local;
+	bind->tunnel = tunnel;
+	tie_to_remote(x->client, x->m, bind);
+	err = install_bind(s, bind);
+	if (err) {
+		if (log_allowed(&s->failures, SESSION_LOG_BURST, x->now))
+			log_error("host %s: a lease cannot be put into the data plane: %s",
+				  addr_text(x->from->source, host), strerror(-err));
+		lease_cancel(s->leases, bind, registration);
+		return RSIP_E_INTERNAL_SERVER_ERROR;
+	}
+	x->bind = bind;
+	log_grant(s, bind, seconds, x->now);
+	return 0;
+}
+
+void bind_extend(struct sessions *s, struct bind *bind, uint32_t seconds, uint64_t now)
+{
+	lease_extend(s->leases, bind, seconds, now);
+}
+
+void bind_end(struct sessions *s, struct bind *bind, const char *why, uint64_t now)
+{
+	if (why)
+		log_end(s, bind, why, now);
+	uninstall_bind(s, bind);
+	lease_release(s->leases, bind, now);
+}

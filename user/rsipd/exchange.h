@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * What the parts of the RSIP server share, and nobody else: session.c (from
+ * message to answer), register.c (hosts), assign.c (what a host asks for) and
+ * bind.c (what it then has). The rest of the daemon uses session.h.
+ */
+#pragma once
+
+#include "lib/log.h"
+#include "rsipd/replay.h"
+#include "rsipd/session.h"
+
+#define SESSION_LOG_BURST	20	/* lines a second of each kind */
+
+struct sessions {
+	const struct config *config;
+	struct datapath *dp;
+	session_send send;
+	void *send_arg;
+	struct pools *pools;
+	struct leases *leases;
+	struct departed *departed;
+	uint64_t secret;		/* of request hashes */
+	bool serves_ipsec;
+	struct session_counters counters;
+	struct log_limit faults, refusals, changes, failures;
+	/* scratch, one message at a time */
+	uint8_t out[RSIP_MESSAGE_MAX];
+	uint8_t values[RSIP_MESSAGE_MAX];	/* tuples or SPIs of an answer */
+};
+
+/* What is kept of a registered host beside its leases. */
+struct session {
+	struct replay last;
+	bool counted;			/* asynchronous messages carry a counter */
+	bool resync;			/* the last answer was 302: a DE-REGISTER_REQUEST has any counter */
+};
+
+/* A request on its way. */
+struct exchange {
+	struct sessions *s;
+	const struct origin *from;
+	const struct msg *m;
+	uint64_t now;
+	struct client *client;		/* NULL: not registered (any more) */
+	struct bind *bind;		/* EXTEND, FREE: the one that is named; ASSIGN: the new one */
+	struct msg answer;
+};
+
+/* What those who end many things hand to lease_each_client() and lease_each_bind(). */
+struct ending {
+	struct sessions *s;
+	uint64_t now;
+};
+
+/* --- register.c: a host comes and goes ---------------------------------------------- */
+
+/* REGISTER_REQUEST and DE-REGISTER_REQUEST; 0 or the error to answer with. */
+uint16_t register_request(struct exchange *x);
+uint16_t deregister_request(struct exchange *x);
+
+/* Ends a registration, its binds first. `why` is for the log. */
+void register_end(struct sessions *s, struct client *client, const char *why, uint64_t now);
+
+/* --- assign.c: a host asks for resources ---------------------------------------------- */
+
+/* ASSIGN_REQUEST_RSAP-IP and ASSIGN_REQUEST_RSIPSEC; 0 or the error to answer with. */
+uint16_t assign_request(struct exchange *x);
+
+/* --- bind.c: the one place where a bind begins, is extended and ends ------------------ */
+
+/* Makes a bind of `grant` and puts it into the data plane: x->bind. 0, or 104
+ * with all undone, the grant given back as well (E-07). */
+uint16_t bind_grant(struct exchange *x, struct pool_grant *grant, uint8_t tunnel, uint32_t seconds);
+void bind_extend(struct sessions *s, struct bind *bind, uint32_t seconds, uint64_t now);
+/* Traffic stops before the resources go back (FREE-04). `why` is for the log; NULL: not worth a line. */
+void bind_end(struct sessions *s, struct bind *bind, const char *why, uint64_t now);
