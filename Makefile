@@ -35,10 +35,17 @@ UNIT_HELP  := $(filter-out $(BUILD)/tests/unit/test_%,$(call objects,tests/unit/
 UNIT_TESTS := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/unit/test_*.c))
 BPF_TESTS  := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/bpf/test_*.c))
 BPF_HELP   := $(call objects,tests/bpf/[!t]*.c)
+FUZZERS    := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/fuzz/fuzz_*.c))
+
+# The unit tests and the fuzz targets are built into $(SAN), by this makefile
+# once more: with clang, the sanitizers, and what libFuzzer needs to see.
+SAN        := $(BUILD)/san
+SAN_CFLAGS := -O1 -g -fno-omit-frame-pointer -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all
+sanitized   = $(MAKE) --no-print-directory -j$$(nproc) BUILD=$(SAN) CC=$(CLANG) CFLAGS='$(SAN_CFLAGS)'
 
 .DELETE_ON_ERROR:
 .SECONDARY:
-.PHONY: all deps test check check-bpf check-netns check-ipsec demo lint format install deb conformance clean help
+.PHONY: all deps test check check-asan check-bpf check-netns check-ipsec fuzz unit-tests fuzzers demo lint format install deb conformance clean help
 
 all: $(PROGRAMS)	## build the programs into build/
 
@@ -87,10 +94,19 @@ $(BUILD)/%.skel.h: $(BUILD)/%.bpf.o
 
 test: deps		## install what is missing, build, run every test this machine can run
 	$(Q)$(MAKE) --no-print-directory all $(BUILD)/tests/built
+	$(Q)+$(sanitized) unit-tests fuzzers
 	$(Q)tests/run.sh
 
 check: $(UNIT_TESTS)	## unit tests: no root, no network
 	$(Q)tests/run.sh unit
+
+check-asan:		## unit tests once more, under ASan and UBSan
+	$(Q)+$(sanitized) unit-tests
+	$(Q)tests/run.sh asan
+
+fuzz:			## every fuzz target for FUZZ_SECONDS (600)
+	$(Q)+$(sanitized) fuzzers
+	$(Q)FUZZ_SECONDS=$${FUZZ_SECONDS:-600} tests/fuzz/test_fuzz.sh
 
 check-bpf: $(BPF_TESTS)	## the XDP programs, packet in and packet out (root)
 	$(Q)tests/run.sh bpf
@@ -111,6 +127,16 @@ $(BUILD)/tests/unit/test_%: $(BUILD)/tests/unit/test_%.o $(UNIT_HELP) $(MODULES)
 $(BUILD)/tests/bpf/test_%: $(BUILD)/tests/bpf/test_%.o $(BPF_HELP) $(MODULES)
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ -lcriterion $(RSIPD_LIBS)
+
+unit-tests: $(UNIT_TESTS)
+fuzzers: $(FUZZERS)
+
+$(BUILD)/tests/fuzz/fuzz_%: $(BUILD)/tests/fuzz/fuzz_%.o $(BUILD)/tests/fuzz/fuzz.o $(BUILD)/tests/unit/datapath_fake.o $(MODULES)
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(CFLAGS) -fsanitize=fuzzer $(LDFLAGS) -o $@ $^ $(RSIPD_LIBS)
+
+# Reads packets as BPF does: with types of the kernel, and wherever a field stands.
+$(BUILD)/tests/fuzz/fuzz_packet.o: ALL_CFLAGS += -Ivmlinux -fno-sanitize=alignment
 
 demo: deps		## two IPsec hosts on one public address, side by side with NAT
 	$(Q)$(MAKE) --no-print-directory all

@@ -60,8 +60,8 @@ files '*.c' '*.h' '*.sh' '*.py' '*.yaml' '*.service' '*.bt' Makefile .ci/run | w
 	head -n 3 "$f" | grep -q 'SPDX-License-Identifier: ' || echo "$f"
 done | check "no SPDX line"
 
-git grep -nIE '[[:blank:]]+$' -- . ':!LICENSE' ':!vmlinux/' | check "blanks at the end of a line"
-files ':!LICENSE' | while read -r f; do
+git grep -nIE '[[:blank:]]+$' -- . ':!LICENSE' ':!vmlinux/' ':!tests/fuzz/corpus/' | check "blanks at the end of a line"
+files ':!LICENSE' ':!tests/fuzz/corpus/' | while read -r f; do
 	[ -z "$(tail -c 1 "$f" | tr -d '\n')" ] || echo "$f"
 done 2>/dev/null | check "no newline at the end of the file"
 git grep -nIwE 'TO[D]O|FIX[M]E|X[X]X' -- . ':!LICENSE' | check "marks of unfinished work"

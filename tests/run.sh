@@ -1,8 +1,9 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
-# Runs test suites and adds up their results: tests/run.sh [unit|bpf|netns|ipsec]...
-# Without arguments: all of them. Every test program writes TAP: Criterion's
-# (unit, bpf) or that of tests/netns/lib.sh (netns, ipsec), kept in
+# Runs test suites and adds up their results: tests/run.sh [SUITE]...
+# Suites are folders of tests/, and asan: the unit tests once more, built with
+# sanitizers. Without arguments: all of them. Every test program writes TAP:
+# Criterion's (unit, bpf) or that of a script (netns, ipsec, fuzz), kept in
 # build/tests/results with what the program printed. The last line is
 # "N passed, N failed, N skipped"; each failure and each skip is named above it.
 # A program that dies, hangs, or gives another number of results than it has
@@ -11,11 +12,13 @@ set -u
 cd "$(dirname "$0")/.." || exit 1
 
 build=${BUILD:-build}
-[ $# -gt 0 ] || set -- unit bpf netns ipsec
+suites='unit asan fuzz bpf netns ipsec'
+# shellcheck disable=SC2086 # a list of words
+[ $# -gt 0 ] || set -- $suites
 for suite in "$@"; do
-	case $suite in
-	unit | bpf | netns | ipsec) ;;
-	*) echo "tests/run.sh: no suite \"$suite\": unit, bpf, netns, ipsec" >&2; exit 2 ;;
+	case " $suites " in
+	*" $suite "*) ;;
+	*) echo "tests/run.sh: no suite \"$suite\": $suites" >&2; exit 2 ;;
 	esac
 done
 
@@ -60,11 +63,15 @@ run() {
 
 shopt -s nullglob
 for suite in "$@"; do
-	tests=(tests/"$suite"/test_*.c tests/"$suite"/test_*.sh)
+	tests=(tests/"$suite"/test_*.c tests/"$suite"/test_*.sh) objects=$build options=()
+	if [ "$suite" = asan ]; then
+		# Criterion ends with status 0 after a leak, unless that is a crash.
+		tests=(tests/unit/test_*.c) objects=$build/san options=(env ASAN_OPTIONS=abort_on_error=1)
+	fi
 	for file in ${tests[@]+"${tests[@]}"}; do
 		name=$suite-$(basename "${file%.*}")
 		case $file in
-		*.c) run "$name" 600 "$build/${file%.c}" --tap="$results/$name.tap" ;;
+		*.c) run "$name" 600 ${options[@]+"${options[@]}"} "$objects/${file%.c}" --tap="$results/$name.tap" ;;
 		*.sh) run "$name" 900 env TAP="$results/$name.tap" "$file" ;;
 		esac
 	done

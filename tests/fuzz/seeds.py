@@ -1,0 +1,139 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-only
+"""What the fuzz targets start from: seeds.py FOLDER writes FOLDER/TARGET/NAME
+from the golden vectors, the example configuration and a few frames. What each
+byte of an input means stands in tests/fuzz/fuzz_TARGET.c."""
+
+import itertools
+import re
+import struct
+import sys
+from pathlib import Path
+
+TOP = Path(__file__).resolve().parents[2]
+OUT = Path(sys.argv[1])
+UDP, TCP, WAIT, WAIT_LONG, FAIL, EVICT = range(6)			# steps of fuzz_session.c
+INPUT, RUN, RUN_LONG, START, STOP, QUERY = range(6)			# steps of fuzz_client.c
+
+
+def seed(target, name, data):
+    folder = OUT / target
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / name).write_bytes(data)
+
+
+def vectors():
+    for line in (TOP / "tests/vectors/golden-vectors.txt").read_text().splitlines():
+        if line and not line.startswith("#"):
+            name, direction, data, *rest = line.split(" | ")
+            yield name, direction == "S>C", bytes.fromhex(data), "[TCP]" in rest[0]
+
+
+# --- sessions and hosts: each vector after what must have come before ---------------------
+
+
+def to_gateway(data, tcp=False, host=0):
+    return struct.pack("!BH", 8 * (TCP if tcp else UDP) + host, len(data)) + data
+
+
+def from_host(what, number=0, host=0):
+    return struct.pack("!BH", 8 * what + host, number)
+
+
+def to_host(data):
+    return struct.pack("!BH", INPUT, len(data)) + data
+
+
+def do(what, number=0):
+    return struct.pack("!BH", what, number)
+
+
+def messages():
+    known = {name: data for name, _, data, _ in vectors()}
+    register, answer = bytes.fromhex("0102000b0b000400000001"), known["ips-02-x1-register-response"]
+    ipsec = START, 0x0000 | 1 | 1 << 1
+    for name, for_host, data, tcp in vectors():
+        seed("msg", name, data)
+        if for_host:
+            seed("client", name, do(*ipsec) + to_host(answer) + to_host(data) + do(RUN_LONG, 400) + do(STOP))
+        else:
+            seed("session", name, to_gateway(register, tcp) + to_gateway(data, tcp) + from_host(WAIT_LONG, 700))
+    # The conversations of the RFCs, whole, by several hosts, with time at the end.
+    for prefix, talk in itertools.groupby(vectors(), lambda v: v[0].split("-")[0]):
+        talk = list(talk)
+        seed("client", prefix + "-whole", do(*ipsec) + b"".join(to_host(m[2]) for m in talk if m[1]) + do(STOP))
+        asked = [m for m in talk if not m[1]]
+        for hosts in (1, 6):
+            steps = (to_gateway(m[2], m[3], host) for m in asked for host in range(hosts))
+            data = b"".join(steps)
+            if len(data) < 4096:
+                seed("session", f"{prefix}-whole-{hosts}", data + from_host(WAIT_LONG, 4000) + from_host(EVICT))
+
+
+# --- frames ---------------------------------------------------------------------------------
+
+
+def ip(proto, payload, options=b"", fragment=0):
+    return struct.pack("!BBHHHBBH4s4s", 0x45 + len(options) // 4, 0, 20 + len(options) + len(payload), 1, fragment,
+                       64, proto, 0, b"\xc6\x33\x64\x07", b"\xcb\x00\x71\x0a") + options + payload
+
+
+def udp(sport, dport, payload):
+    return struct.pack("!HHHH", sport, dport, 8 + len(payload), 0) + payload
+
+
+def packets():
+    ike = bytes(range(1, 29))
+    tcp = struct.pack("!HHIIBBHHH", 4000, 80, 1, 0, 0x50, 2, 1024, 0, 0)
+    inner = {
+        "esp": ip(50, struct.pack("!II", 0x1f40, 1) + bytes(24)),
+        "ah": ip(51, struct.pack("!BBHII", 4, 4, 0, 0x1f40, 1) + bytes(12) + bytes(20)),
+        "ike": ip(17, udp(500, 500, ike)),
+        "ike-short": ip(17, udp(500, 500, ike[:7])),
+        "ike-4500": ip(17, udp(4500, 4500, bytes(4) + ike)),
+        "natt": ip(17, udp(4500, 4500, struct.pack("!II", 0x1f40, 1) + bytes(24))),
+        "keepalive": ip(17, udp(4500, 4500, b"\xff")),
+        "udp": ip(17, udp(4000, 4000, b"data")),
+        "tcp": ip(6, tcp),
+        "options": ip(6, tcp, b"\x01" * 12),
+        "icmp": ip(1, b"\x08\0\0\0\0\x01\0\x01"),
+        "fragment": ip(17, udp(4000, 4000, b"data"), fragment=0x2000),
+        "sctp": ip(132, bytes(12)),
+    }
+    macs = bytes(range(12))
+    gre = {"gre": b"\0\0\x08\0", "gre-all": b"\xb0\0\x08\0" + bytes(12)}
+    for name, packet in inner.items():
+        for tag, ether in (("", macs + b"\x08\0"), ("-vlan", macs + b"\x81\0\0\x05\x08\0")):
+            seed("packet", "in-" + name + tag, b"\x01" + ether + packet + bytes(4))
+            seed("packet", "out-" + name + tag, b"\0" + ether + ip(4, packet))
+            for variant, header in gre.items():
+                seed("packet", f"out-{variant}-{name}{tag}", b"\0" + ether + ip(47, header + packet))
+
+
+# --- configuration ------------------------------------------------------------------------------
+
+
+def configurations():
+    example = (TOP / "docs/rsipd.yaml").read_text()
+    seed("config", "example", example.encode())
+    # With every default written out.
+    seed("config", "whole", re.sub(r"(?m)^#(?! )|^#(?=  )", "", example).encode())
+    words = sorted(set(re.findall(r"[a-z][a-z-]+(?=:)|: ([a-z][a-z-]+)", example)) |
+                   set(re.findall(r"[\w./-]+", example)))
+    (OUT / "config.dict").write_text("".join(f'"{word}"\n' for word in words if word))
+
+
+# --- lines on the control socket ----------------------------------------------------------------
+
+
+def requests():
+    lines = ('["status"]', '["deregister", "10.0.0.2"]', '["free", "257", "1"]', '"counters"', '["pools\\u0000"]',
+             '["bindings", 1]', '["free", "\\u0031", "a", "b", "c"]', '["reload"], "command": []')
+    for n, line in enumerate(lines):
+        seed("request", str(n), f'{{"command": {line}}}'.encode())
+
+
+messages()
+packets()
+requests()
+configurations()
