@@ -2,6 +2,7 @@
 /* From the field that names a host to its bind. Both sides look here; nothing is decided. */
 #pragma once
 
+#include "clock.h"
 #include "maps.h"
 #include "packet.h"
 
@@ -25,7 +26,8 @@ static __always_inline bool lease_get(const struct rsip_target *target, struct l
 
 	lease->target = now.target;
 	lease->bind = bpf_map_lookup_elem(&rsip_binds, &slot);
-	return lease->bind && now.target.generation && lease->bind->generation == now.target.generation;
+	return lease->bind && now.target.generation && lease->bind->generation == now.target.generation &&
+	       !bind_is_over(lease->bind);
 }
 
 /* Still the same bind? To be asked after the last look at it: the slot may be filled anew at any moment. */

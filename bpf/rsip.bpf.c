@@ -2,7 +2,8 @@
 /*
  * The XDP programs of the gateway, one for each side. Each is the story of a
  * packet as a list of steps, which live in the headers. A step returns
- * RSIP_GO_ON or the outcome that ends the packet.
+ * RSIP_GO_ON or the outcome that ends the packet. The third program tells the
+ * daemon what time it is for them.
  */
 #include "demux.h"
 #include "encap.h"
@@ -87,6 +88,14 @@ int rsip_private(struct xdp_md *ctx)
 
 	parse_tunnelled((void *)(long)ctx->data, (void *)(long)ctx->data_end, &p);
 	return finish(outbound(ctx, &p), p.frame_len);
+}
+
+SEC("syscall")
+int rsip_clock(struct rsip_clock *now)
+{
+	now->jiffies = bpf_jiffies64();
+	now->ns = bpf_ktime_get_ns();
+	return 0;
 }
 
 char LICENSE[] SEC("license") = "GPL";

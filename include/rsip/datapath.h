@@ -16,9 +16,9 @@
 #include <linux/types.h>
 #endif
 
-/* Pins live in a folder named after the layout: PIN/v1/rsip_spis. Any change
+/* Pins live in a folder named after the layout: PIN/v2/rsip_spis. Any change
  * to a struct of this file is a new layout. */
-#define RSIP_LAYOUT		"v1"
+#define RSIP_LAYOUT		"v2"
 
 #define RSIP_PROTO_IPIP		4
 #define RSIP_PROTO_GRE		47
@@ -74,22 +74,54 @@ struct rsip_bind {		/* value of rsip_binds, by slot */
 	__be16 remote_port;	/* flow policy micro: the only port; 0: any */
 	__u8   tunnel;		/* RSIP_PROTO_IPIP or RSIP_PROTO_GRE */
 	__u8   flags;		/* RSIP_BIND_* */
-	__u32  pad;		/* 0 */
+	__u32  ends;		/* rsip_tick() from which on it is over, whatever the daemon does (FAIL-10) */
 };
 
 #define RSIP_BIND_IPSEC		0x01	/* a RSIPSEC bind: IKE, ESP and AH are allowed */
+#define RSIP_BIND_WHOLE		0x02	/* RSA-IP: all of `addr`, every protocol */
+#define RSIP_BIND_REMOTES	0x04	/* flow policy: the peers are those in rsip_remotes; `remote` is 0 */
+
+/*
+ * The clock of binds. The kernel's jiffies cost a program one load, no helper
+ * call; shifted, 32 bits of them last for years. A tick is 64 ms at 1000 Hz,
+ * 640 ms at 100 Hz. Ticks wrap: compare differences.
+ */
+#define RSIP_TICK_SHIFT		6
+
+static inline __u32 rsip_tick(__u64 jiffies)
+{
+	return (__u32)(jiffies >> RSIP_TICK_SHIFT);
+}
+
+struct rsip_clock {		/* what the program rsip_clock fills in: one moment on both clocks */
+	__u64 jiffies;
+	__u64 ns;		/* CLOCK_MONOTONIC */
+};
+
+struct rsip_remote_key {	/* rsip_remotes: a peer of a bind that has several. Value: __u8, 1 */
+	struct rsip_target bind;
+	__be32 addr;		/* Y */
+};
+
+struct rsip_peer_key {		/* rsip_peers: who takes IKE from this peer whose cookie nobody knows */
+	__be32 peer;		/* Y */
+	__be32 addr;		/* Nb */
+};
 
 struct rsip_client {		/* value of rsip_clients; key: Xa, __be32 */
 	__u32 client_id;
 	__u32 binds;		/* live binds */
 	__u32 ifindex;		/* private interface the host registered on */
 	__u32 nexthop;		/* slot in rsip_nexthops that leads to Xa */
+	__u32 reported;		/* kinds of violation the daemon was told of, by bit; it clears them */
+	__u32 pad;		/* 0 */
 };
 
 /*
  * May Xa use Nb at all, and for IPsec? One entry for each pair while a bind
  * of the client on that address lives, with remote 0. Under a remote policy
  * the RSIPSEC binds are found with a second look, by their remote address.
+ * A RSA-IP bind shares its address with no other, so that one field serves both.
  */
 struct rsip_grant_key {		/* rsip_grants */
 	__be32 client;		/* Xa */
@@ -98,7 +130,7 @@ struct rsip_grant_key {		/* rsip_grants */
 };
 
 struct rsip_grant {
-	struct rsip_target ipsec;	/* a live RSIPSEC bind; generation 0: none here */
+	struct rsip_target ipsec;	/* a live RSIPSEC or RSA-IP bind; generation 0: none here */
 	__u32 flags;		/* RSIP_GRANT_* */
 	__u32 pad;		/* 0 */
 };
@@ -107,6 +139,7 @@ struct rsip_grant {
 
 struct rsip_address {		/* value of rsip_addresses; key: __be32 */
 	__u32 flags;		/* RSIP_ADDRESS_* */
+	struct rsip_target whole;	/* the RSA-IP bind that has all of it; generation 0: none */
 };
 
 #define RSIP_ADDRESS_POOL	0x01	/* an Nb: what matches no lease is dropped */
@@ -156,6 +189,7 @@ static inline __u32 rsip_route_set(__be32 addr)
 
 #define RSIP_EVENT_COOKIE	1
 #define RSIP_EVENT_RESOLVE	2
+#define RSIP_EVENT_VIOLATION	3
 
 struct rsip_event_cookie {	/* a cookie was learned (IKE-13) */
 	__u32 kind;		/* RSIP_EVENT_COOKIE */
@@ -173,6 +207,15 @@ struct rsip_event_resolve {	/* a packet whose next hop is not known yet */
 	__u32 inbound;		/* 1: towards a host, 0: towards a peer */
 	__u32 len;		/* bytes that follow; a longer packet is not handed over */
 	__u8  packet[RSIP_EVENT_PACKET_MAX];	/* from the (outer) IPv4 header on, ready to be sent */
+};
+
+struct rsip_event_violation {	/* a host sent what it may not: each kind once until the daemon clears `reported` */
+	__u32 kind;		/* RSIP_EVENT_VIOLATION */
+	__u32 outcome;		/* enum rsip_outcome: which rule */
+	__be32 client;		/* Xa */
+	__u32 bind_id;		/* the bind whose rule it is; 0: none */
+	__be32 src, dst;	/* of the packet in the tunnel */
+	__be16 sport, dport;	/* 0: none */
 };
 
 /* --- outcomes: every packet ends in exactly one ------------------------------ */
@@ -247,10 +290,14 @@ _Static_assert(sizeof(struct rsip_port_key) == 8, "hidden padding");
 _Static_assert(sizeof(struct rsip_cookie_key) == 16, "hidden padding");
 _Static_assert(sizeof(struct rsip_cookie) == 16, "hidden padding");
 _Static_assert(sizeof(struct rsip_bind) == 40, "hidden padding");
-_Static_assert(sizeof(struct rsip_client) == 16, "hidden padding");
+_Static_assert(sizeof(struct rsip_remote_key) == 12, "hidden padding");
+_Static_assert(sizeof(struct rsip_peer_key) == 8, "hidden padding");
+_Static_assert(sizeof(struct rsip_address) == 12, "hidden padding");
+_Static_assert(sizeof(struct rsip_client) == 24, "hidden padding");
 _Static_assert(sizeof(struct rsip_grant_key) == 12, "hidden padding");
 _Static_assert(sizeof(struct rsip_grant) == 16, "hidden padding");
 _Static_assert(sizeof(struct rsip_nexthop) == 28, "hidden padding");
 _Static_assert(sizeof(struct rsip_route) == 8, "hidden padding");
 _Static_assert(sizeof(struct rsip_event_cookie) == 32, "hidden padding");
+_Static_assert(sizeof(struct rsip_event_violation) == 28, "hidden padding");
 #endif

@@ -99,6 +99,15 @@ static void set(struct bpf_map *map, const void *key, const void *value)
 	cr_assert_eq(err, 0, "%s: %s", bpf_map__name(map), strerror(-err));
 }
 
+__u32 world_tick(struct world *w)
+{
+	struct rsip_clock now = { 0 };
+	LIBBPF_OPTS(bpf_test_run_opts, opts, .ctx_in = &now, .ctx_size_in = sizeof(now));
+
+	cr_assert_eq(bpf_prog_test_run_opts(bpf_program__fd(w->skel->progs.rsip_clock), &opts), 0);
+	return rsip_tick(now.jiffies);
+}
+
 void world_bind(struct world *w, __u32 slot, struct rsip_bind *out)
 {
 	cr_assert_eq(bpf_map__lookup_elem(w->skel->maps.rsip_binds, &slot, sizeof(slot), out, sizeof(*out), 0), 0);
@@ -136,6 +145,7 @@ static void fill_bind(struct world *w, size_t i)
 		.remote_port = htons((uint16_t)world_binds[i].remote_port),
 		.tunnel = (__u8)world_binds[i].tunnel,
 		.flags = world_binds[i].ipsec ? RSIP_BIND_IPSEC : 0,
+		.ends = world_tick(w) + (1 << 20),
 	};
 
 	if (bind.bind_id == SLOT_FREE)
@@ -217,7 +227,7 @@ static void fill(struct world *w)
 {
 	for (size_t i = 0; i < WORLD_ADDRESSES; i++)
 		set(w->skel->maps.rsip_addresses, &(__be32){ pkt_addr(world_addresses[i].addr) },
-		    &world_addresses[i].flags);
+		    &(struct rsip_address){ .flags = world_addresses[i].flags });
 	for (__u32 i = 0; i < WORLD_CLIENTS; i++)
 		set(w->skel->maps.rsip_clients, &(__be32){ pkt_addr(world_clients[i]) },
 		    &(struct rsip_client){ .client_id = i + 1, .binds = 1 });
@@ -257,9 +267,8 @@ static unsigned long verified_insns(const char *log)
 void world_open(struct world *w)
 {
 	static char log[2][LOG_SIZE];
-	struct bpf_program *prog;
 	struct bpf_map *map;
-	int i = 0, err;
+	int err;
 
 	if (geteuid())
 		cr_skip_test("loading BPF programs needs root");
@@ -273,9 +282,11 @@ void world_open(struct world *w)
 	}
 	bpf_map__set_max_entries(w->skel->maps.rsip_binds, 256);
 	bpf_map__set_max_entries(w->skel->maps.rsip_nexthops, 64);
-	bpf_object__for_each_program(prog, w->skel->obj) {
+	for (int i = 0; i < 2; i++) {
+		struct bpf_program *prog = i == PUBLIC ? w->skel->progs.rsip_public : w->skel->progs.rsip_private;
+
 		bpf_program__set_log_level(prog, 4);	/* BPF_LOG_STATS */
-		bpf_program__set_log_buf(prog, log[i++], LOG_SIZE);
+		bpf_program__set_log_buf(prog, log[i], LOG_SIZE);
 	}
 	err = rsip_bpf__load(w->skel);
 	cr_assert_eq(err, 0, "load: %s\n%s\n%s", strerror(-err), log[0], log[1]);

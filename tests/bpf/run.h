@@ -143,6 +143,8 @@ int outcome_action(enum rsip_outcome outcome);
 const char *outcome_name(enum rsip_outcome outcome);
 
 __u32 world_generation(__u32 slot);
+/* What the programs take for now, see rsip_tick(). */
+__u32 world_tick(struct world *w);
 void world_bind(struct world *w, __u32 slot, struct rsip_bind *out);
 void world_bind_set(struct world *w, __u32 slot, const struct rsip_bind *bind);
 /* An entry of rsip_cookies, as learned by the bind of a slot. */

@@ -152,7 +152,7 @@ static struct datapath_bind rsap(const char *host, const char *addr, const struc
 {
 	return (struct datapath_bind){
 		.bind_id = 7, .client = net_addr(host), .gateway = net_addr(NA), .addr = net_addr(addr),
-		.tunnel = RSIP_TUNNEL_IPIP, .ports = ports,
+		.tunnel = RSIP_TUNNEL_IPIP, .ports = ports, .ends = net_now() + 3600 * 1000,
 	};
 }
 
@@ -295,12 +295,13 @@ Test(datapath, bind_of_ports_as_a_run_and_as_a_list)
 		const struct rsip_bind want_run = {
 			.generation = target(&run).generation, .bind_id = 41, .client = net_addr(X1),
 			.gateway = net_addr(NA), .addr = net_addr(NB), .nexthop = client(X1).nexthop,
-			.tunnel = RSIP_PROTO_IPIP,
+			.tunnel = RSIP_PROTO_IPIP, .ends = slot(run.slot).ends,
 		};
 		const struct rsip_bind want_list = {
 			.generation = target(&list).generation, .bind_id = 7, .client = net_addr(X2),
 			.gateway = net_addr(NA), .addr = net_addr(NB2), .remote = net_addr(Y),
 			.remote_port = htons(80), .nexthop = client(X2).nexthop, .tunnel = RSIP_PROTO_GRE,
+			.ends = slot(list.slot).ends,
 		};
 		struct rsip_bind got_run = slot(run.slot), got_list = slot(list.slot);
 

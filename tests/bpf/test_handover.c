@@ -34,7 +34,7 @@ static void start(void)
 	bind_x1 = (struct datapath_bind){
 		.bind_id = 1, .client = net_addr("10.0.0.5"), .gateway = net_addr("10.0.0.1"),
 		.addr = net_addr("203.0.113.10"), .tunnel = RSIP_TUNNEL_IPIP, .ipsec = true, .ports = &ports,
-		.spis = spis, .spi_count = 2,
+		.spis = spis, .spi_count = 2, .ends = net_now() + 3600 * 1000,
 	};
 	cr_assert_eq(datapath_bind_add(dp, &bind_x1), 0);
 }
@@ -250,4 +250,30 @@ Test(handover, removed_bind_forwards_nothing)
 	expect_count(RSIP_IN_NO_SPI, 1);
 	expect_count(RSIP_OUT_ADDRESS, 1);
 	expect_count(RSIP_OUT_ESP, 0);
+}
+
+static void send_and_count(void *arg)
+{
+	from_y(INBOUND("7"));
+	step(NULL);
+}
+
+/* Nobody removes it: the programs alone know when it is over. covers: FAIL-10 IN-28 */
+Test(handover, bind_ends_without_the_daemon)
+{
+	struct outcome_count dropped = { RSIP_IN_NO_SPI, 1 };
+	uint64_t begun = net_now(), lasted;
+
+	from_y(INBOUND("1"));
+	expect_at_x(AT_X("1"));
+	bind_x1.ends = begun + 1500;
+	datapath_bind_extend(dp, &bind_x1);
+	cr_expect(net_until(send_and_count, has_count, &dropped));
+	lasted = net_now() - begun;
+	cr_expect_geq(lasted, 1500, "%llu ms are too few", (unsigned long long)lasted);
+	cr_expect_leq(lasted, 5000, "%llu ms are too many", (unsigned long long)lasted);
+	bind_x1.ends = net_now() + 60000;
+	datapath_bind_extend(dp, &bind_x1);
+	from_y(INBOUND("2"));
+	expect_count(RSIP_IN_NO_SPI, dropped.packets);
 }

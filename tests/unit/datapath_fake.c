@@ -9,18 +9,19 @@
 #include <string.h>
 #include <uthash.h>
 
-/* A port or an SPI at an address; the kinds never meet. */
+/* A port, an SPI, all of an address, or a peer that is listened to at it; the kinds never meet. */
 struct key {
 	uint32_t kind, addr, value;
 };
 
-enum { KIND_PORT = 1, KIND_SPI, KIND_BIND };
+enum { KIND_PORT = 1, KIND_SPI, KIND_WHOLE, KIND_IKE, KIND_BIND };
 
 struct entry {
 	struct key key;
 	__be32 client;
 	uint32_t slot;
 	struct datapath_bind bind;	/* KIND_BIND: addr is the client, value the Bind ID */
+	__be32 *remotes;		/* KIND_BIND: a copy, owned */
 	uint32_t resources;		/* KIND_BIND: its ports and SPIs */
 	UT_hash_handle hh;
 };
@@ -48,15 +49,20 @@ struct datapath *datapath_fake_new(void)
 	return calloc(1, sizeof(struct datapath));
 }
 
+static void drop(struct datapath *dp, struct entry *entry)
+{
+	HASH_DEL(dp->entries, entry);
+	free(entry->remotes);
+	free(entry);
+}
+
 void datapath_fake_free(struct datapath *dp)
 {
 	struct entry *entry, *next_entry;
 	struct host *host, *next_host;
 
-	HASH_ITER(hh, dp->entries, entry, next_entry) {
-		HASH_DEL(dp->entries, entry);
-		free(entry);
-	}
+	HASH_ITER(hh, dp->entries, entry, next_entry)
+		drop(dp, entry);
 	HASH_ITER(hh, dp->hosts, host, next_host) {
 		HASH_DEL(dp->hosts, host);
 		free(host);
@@ -128,8 +134,7 @@ static void remove_entry(struct datapath *dp, uint32_t kind, uint32_t addr, uint
 		fault(dp, "kind %u: %u at address %08x is not of slot %u", kind, value, addr, slot);
 		return;
 	}
-	HASH_DEL(dp->entries, entry);
-	free(entry);
+	drop(dp, entry);
 }
 
 static struct host *find_host(const struct datapath *dp, __be32 client)
@@ -184,6 +189,59 @@ static void give_slot(struct datapath *dp, uint32_t slot)
 	dp->free_slots[dp->free_count++] = slot;
 }
 
+static unsigned int port_count(const struct datapath_bind *bind)
+{
+	return bind->ike_listen || bind->whole || bind->ports->form == MSG_NOT_NEEDED ? 0 : bind->ports->count;
+}
+
+static unsigned int peer_count(const struct datapath_bind *bind)
+{
+	if (!bind->ike_listen)
+		return 0;
+	return bind->remote_count ? (unsigned int)bind->remote_count : 1;
+}
+
+static uint32_t resource_count(const struct datapath_bind *bind)
+{
+	return port_count(bind) + bind->spi_count + bind->whole + peer_count(bind);
+}
+
+/* The i-th thing at bind->addr that is the bind's alone. */
+static struct key resource(const struct datapath_bind *bind, unsigned int i)
+{
+	if (i < port_count(bind))
+		return (struct key){ KIND_PORT, bind->addr, msg_port_at(bind->ports, i) };
+	i -= port_count(bind);
+	if (i < bind->spi_count)
+		return (struct key){ KIND_SPI, bind->addr, bind->spis[i] };
+	i -= bind->spi_count;
+	if (bind->whole)
+		return (struct key){ KIND_WHOLE, bind->addr, 0 };
+	return (struct key){ KIND_IKE, bind->addr, bind->remote_count ? bind->remotes[i] : bind->remote };
+}
+
+static void keep_bind(struct entry *entry, const struct datapath_bind *bind)
+{
+	size_t size = bind->remote_count * sizeof(*bind->remotes);
+
+	entry->bind = *bind;
+	entry->bind.ports = NULL;
+	entry->bind.spis = NULL;
+	entry->remotes = size ? malloc(size) : NULL;
+	if (size)
+		memcpy(entry->remotes, bind->remotes, size);
+	entry->bind.remotes = entry->remotes;
+	entry->resources = resource_count(bind);
+}
+
+static bool same_bind(const struct datapath_bind *a, const struct datapath_bind *b)
+{
+	return a->slot == b->slot && a->addr == b->addr && a->gateway == b->gateway && a->remote == b->remote &&
+	       a->remote_port == b->remote_port && a->tunnel == b->tunnel && a->ipsec == b->ipsec &&
+	       a->whole == b->whole && a->ike_listen == b->ike_listen && a->remote_count == b->remote_count &&
+	       (!a->remote_count || !memcmp(a->remotes, b->remotes, a->remote_count * sizeof(*a->remotes)));
+}
+
 int datapath_bind_add(struct datapath *dp, struct datapath_bind *bind)
 {
 	struct host *host = find_host(dp, bind->client);
@@ -196,39 +254,46 @@ int datapath_bind_add(struct datapath *dp, struct datapath_bind *bind)
 		return -ENOENT;
 	}
 	bind->slot = take_slot(dp);
-	for (unsigned int i = 0; bind->ports->form != MSG_NOT_NEEDED && i < bind->ports->count; i++)
-		add(dp, KIND_PORT, bind->addr, msg_port_at(bind->ports, i), bind->client, bind->slot);
-	for (unsigned int i = 0; i < bind->spi_count; i++)
-		add(dp, KIND_SPI, bind->addr, bind->spis[i], bind->client, bind->slot);
+	for (unsigned int i = 0; i < resource_count(bind); i++) {
+		const struct key key = resource(bind, i);
+
+		add(dp, key.kind, key.addr, key.value, bind->client, bind->slot);
+	}
 	entry = add(dp, KIND_BIND, bind->client, bind->bind_id, bind->client, bind->slot);
-	entry->bind = *bind;
-	entry->bind.ports = NULL;
-	entry->bind.spis = NULL;
-	entry->resources = (bind->ports->form == MSG_NOT_NEEDED ? 0 : bind->ports->count) + bind->spi_count;
+	keep_bind(entry, bind);
 	host->binds++;
 	dp->binds++;
 	return 0;
+}
+
+void datapath_bind_extend(struct datapath *dp, const struct datapath_bind *bind)
+{
+	struct entry *entry = find(dp, KIND_BIND, bind->client, bind->bind_id);
+
+	dp->calls++;
+	if (!entry || !same_bind(&entry->bind, bind))
+		fault(dp, "bind %u of host %08x is extended but not there as it is", bind->bind_id, bind->client);
+	else
+		entry->bind.ends = bind->ends;
 }
 
 void datapath_bind_remove(struct datapath *dp, const struct datapath_bind *bind)
 {
 	const struct entry *entry = find(dp, KIND_BIND, bind->client, bind->bind_id);
 	struct host *host = find_host(dp, bind->client);
-	uint32_t resources = (bind->ports->form == MSG_NOT_NEEDED ? 0 : bind->ports->count) + bind->spi_count;
 
 	dp->calls++;
 	if (!entry || !host) {
 		fault(dp, "bind %u of host %08x is removed but not there", bind->bind_id, bind->client);
 		return;
 	}
-	if (entry->slot != bind->slot || entry->bind.addr != bind->addr || entry->bind.gateway != bind->gateway ||
-	    entry->bind.remote != bind->remote || entry->bind.remote_port != bind->remote_port ||
-	    entry->bind.tunnel != bind->tunnel || entry->bind.ipsec != bind->ipsec || entry->resources != resources)
+	if (!same_bind(&entry->bind, bind) || entry->resources != resource_count(bind))
 		fault(dp, "bind %u of host %08x is not removed as it was added", bind->bind_id, bind->client);
-	for (unsigned int i = 0; bind->ports->form != MSG_NOT_NEEDED && i < bind->ports->count; i++)
-		remove_entry(dp, KIND_PORT, bind->addr, msg_port_at(bind->ports, i), bind->slot);
-	for (unsigned int i = 0; i < bind->spi_count; i++)
-		remove_entry(dp, KIND_SPI, bind->addr, bind->spis[i], bind->slot);
+	for (unsigned int i = 0; i < resource_count(bind); i++) {
+		const struct key key = resource(bind, i);
+
+		remove_entry(dp, key.kind, key.addr, key.value, bind->slot);
+	}
 	remove_entry(dp, KIND_BIND, bind->client, bind->bind_id, bind->slot);
 	give_slot(dp, bind->slot);
 	host->binds--;
@@ -260,6 +325,20 @@ __be32 datapath_fake_port(const struct datapath *dp, __be32 addr, uint16_t port)
 __be32 datapath_fake_spi(const struct datapath *dp, __be32 addr, uint32_t spi)
 {
 	const struct entry *entry = find(dp, KIND_SPI, addr, spi);
+
+	return entry ? entry->client : 0;
+}
+
+__be32 datapath_fake_whole(const struct datapath *dp, __be32 addr)
+{
+	const struct entry *entry = find(dp, KIND_WHOLE, addr, 0);
+
+	return entry ? entry->client : 0;
+}
+
+__be32 datapath_fake_ike_listen(const struct datapath *dp, __be32 addr, __be32 peer)
+{
+	const struct entry *entry = find(dp, KIND_IKE, addr, peer);
 
 	return entry ? entry->client : 0;
 }

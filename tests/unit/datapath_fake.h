@@ -25,6 +25,8 @@ uint64_t datapath_fake_calls(const struct datapath *dp);	/* that changed somethi
 /* The host that a packet would reach, 0: none. Numbers in host order. */
 __be32 datapath_fake_port(const struct datapath *dp, __be32 addr, uint16_t port);
 __be32 datapath_fake_spi(const struct datapath *dp, __be32 addr, uint32_t spi);
+__be32 datapath_fake_whole(const struct datapath *dp, __be32 addr);	/* RSA-IP */
+__be32 datapath_fake_ike_listen(const struct datapath *dp, __be32 addr, __be32 peer);
 
-/* The bind of that host and ID as it was given, without ports and SPIs. false: unknown. */
+/* The bind of that host and ID as it was given, without ports and SPIs, with its end. false: unknown. */
 bool datapath_fake_bind(const struct datapath *dp, __be32 client, uint32_t bind_id, struct datapath_bind *out);

@@ -721,12 +721,14 @@ Test(session, lease_times_are_clamped)
 	gateway_free(g);
 }
 
-/* covers: EXT-08 EXT-02 EXT-06 LSE-03 */
+/* covers: EXT-08 EXT-02 EXT-06 LSE-03 FAIL-10 */
 Test(session, extend)
 {
 	struct gateway *g = start();
 	uint32_t id = gateway_register(g, 2);
 	struct msg m = req_ipsec(id, 1, 2);
+	struct datapath_bind bind;
+	uint64_t before;
 
 	ask_lease(&m, 1000);
 	cr_expect_eq(gateway_call(g, udp_host(2), &m).lease, 1000);
@@ -735,8 +737,12 @@ Test(session, extend)
 	gateway_wait(g, 500 * SECOND + 1);
 	m = req_extend(id, 1, 2, 4);
 	cr_expect_eq(gateway_call(g, udp_host(2), &m).lease, 499, "rounded down");
+	cr_assert(datapath_fake_bind(g->dp, udp_host(2).source, 1, &bind));
+	before = bind.ends;
 	m = req_extend(id, 1, 1800, 5);
 	cr_expect_eq(gateway_call(g, udp_host(2), &m).lease, 1800);
+	cr_assert(datapath_fake_bind(g->dp, udp_host(2).source, 1, &bind));
+	cr_expect_eq(bind.ends - before, 1800 * SECOND - 500 * SECOND + 1, "the data plane knows the end as well");
 	gateway_wait(g, 1800 * SECOND - 1);
 	cr_expect_eq(datapath_fake_binds(g->dp), 1);
 	gateway_wait(g, 1);

@@ -27,6 +27,7 @@ static void describe_bind(const struct bind *bind, struct msg_ports *ports, stru
 		.ports = ports,
 		.spis = bind->grant->spis,
 		.spi_count = bind->grant->spi_count,
+		.ends = bind->expires,
 	};
 }
 
@@ -131,7 +132,12 @@ uint16_t bind_grant(struct exchange *x, struct pool_grant *grant, uint8_t tunnel
 
 void bind_extend(struct sessions *s, struct bind *bind, uint32_t seconds, uint64_t now)
 {
+	struct datapath_bind dp;
+	struct msg_ports ports;
+
 	lease_extend(s->leases, bind, seconds, now);
+	describe_bind(bind, &ports, &dp);
+	datapath_bind_extend(s->dp, &dp);
 }
 
 void bind_end(struct sessions *s, struct bind *bind, const char *why, uint64_t now)

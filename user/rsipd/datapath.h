@@ -54,10 +54,16 @@ struct datapath_bind {
 	uint32_t bind_id;
 	__be32 client, gateway;		/* Xa, Na */
 	__be32 addr;			/* Nb */
-	__be32 remote;			/* flow policy: 0: any */
+	__be32 remote;			/* flow policy: 0: any, or as in `remotes` */
+	const __be32 *remotes;		/* flow policy, a remote given by name: all its addresses */
+	size_t remote_count;		/* 0: `remote` decides */
 	__be16 remote_port;		/* flow policy micro: 0: any */
 	uint8_t tunnel;			/* enum rsip_tunnel */
 	bool ipsec;			/* RSIPSEC bind */
+	bool whole;			/* RSA-IP: all of `addr`, any protocol; no ports, no SPIs */
+	bool ike_listen;		/* LISTEN on port 500 for one peer, `remote` or `remotes`: several hosts may hold
+					 * it on one address as long as their peers differ (APG-01) */
+	uint64_t ends;			/* ms, the clock of daemon_now(): then it ends with or without the daemon */
 	const struct msg_ports *ports;	/* run, list or not needed */
 	const uint32_t *spis;		/* host order */
 	uint16_t spi_count;
@@ -69,6 +75,9 @@ struct datapath_bind {
  * On failure nothing of it is left in the maps (E-07).
  */
 int datapath_bind_add(struct datapath *dp, struct datapath_bind *bind);
+
+/* Moves its end to bind->ends. `bind` else as it was given to datapath_bind_add(). */
+void datapath_bind_extend(struct datapath *dp, const struct datapath_bind *bind);
 
 /* Ends it the same way: when this returns no packet uses it (FREE-04), and its
  * cookies are gone (IKE-07). `bind` as it was given to datapath_bind_add(). */

@@ -19,6 +19,7 @@
 #include "lib/log.h"
 #include "rsipd/attach.h"
 #include "rsipd/bpfmaps.h"
+#include "rsipd/clock.h"
 #include "rsipd/learn.h"
 #include "rsipd/netlink.h"
 #include "rsipd/nexthop.h"
@@ -53,6 +54,7 @@ struct datapath {
 	const struct config *config;
 	struct netlink *netlink;
 	struct bpfmaps *maps;
+	struct clock *clock;
 	struct nexthops *nexthops;
 	struct learn *learn;
 	struct attach *attach;		/* NULL: nothing is attached */
@@ -313,6 +315,7 @@ static void bind_start(const struct datapath *dp, const struct bind_slot *b, con
 		.remote = bind->remote, .remote_port = bind->remote_port, .nexthop = b->host->value.nexthop,
 		.tunnel = bind->tunnel == RSIP_TUNNEL_GRE ? RSIP_PROTO_GRE : RSIP_PROTO_IPIP,
 		.flags = bind->ipsec ? RSIP_BIND_IPSEC : 0,
+		.ends = clock_tick_at(dp->clock, bind->ends),
 	};
 	__atomic_store_n(&to->generation, b->generation, __ATOMIC_RELEASE);
 }
@@ -369,12 +372,25 @@ int datapath_bind_add(struct datapath *dp, struct datapath_bind *bind)
 	return 0;
 }
 
-void datapath_bind_remove(struct datapath *dp, const struct datapath_bind *bind)
+static struct bind_slot *bind_of(const struct datapath *dp, const struct datapath_bind *bind)
 {
 	struct bind_slot *b = bind->slot < dp->maps->entries[BPFMAP_BINDS] ? &dp->binds[bind->slot] : NULL;
+
+	return b && b->generation ? b : NULL;
+}
+
+void datapath_bind_extend(struct datapath *dp, const struct datapath_bind *bind)
+{
+	if (bind_of(dp, bind))
+		dp->maps->binds[bind->slot].ends = clock_tick_at(dp->clock, bind->ends);
+}
+
+void datapath_bind_remove(struct datapath *dp, const struct datapath_bind *bind)
+{
+	struct bind_slot *b = bind_of(dp, bind);
 	struct host *host;
 
-	if (!b || !b->generation)
+	if (!b)
 		return;
 	host = b->host;
 	/* First the grants, so that another bind of the host takes over without a gap. */
@@ -538,6 +554,9 @@ static int open_parts(struct datapath *dp)
 	dp->learn = learn_new(maps);
 	if (err || !dp->binds || !dp->learn)
 		return -ENOMEM;
+	err = clock_open(maps, &dp->clock);
+	if (err)
+		return err;
 	dp->events = ring_buffer__new(maps->fd[BPFMAP_EVENTS], on_event, dp, NULL);
 	if (!dp->events)
 		return -errno;
@@ -631,6 +650,7 @@ void datapath_close(struct datapath *dp)
 	nexthops_free(dp->nexthops);
 	ring_buffer__free(dp->events);
 	learn_free(dp->learn);
+	clock_close(dp->clock);
 	free_hosts(dp);
 	slots_fini(&dp->free);
 	free(dp->binds);
