@@ -35,6 +35,7 @@ UNIT_HELP  := $(filter-out $(BUILD)/tests/unit/test_%,$(call objects,tests/unit/
 UNIT_TESTS := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/unit/test_*.c))
 BPF_TESTS  := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/bpf/test_*.c))
 BPF_HELP   := $(call objects,tests/bpf/[!t]*.c)
+BENCHES    := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/bench/*.c))
 FUZZERS    := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/fuzz/fuzz_*.c))
 
 # The unit tests and the fuzz targets are built into $(SAN), by this makefile
@@ -45,7 +46,7 @@ sanitized   = $(MAKE) --no-print-directory -j$$(nproc) BUILD=$(SAN) CC=$(CLANG) 
 
 .DELETE_ON_ERROR:
 .SECONDARY:
-.PHONY: all deps test check check-asan check-bpf check-netns check-ipsec fuzz unit-tests fuzzers demo lint format install deb conformance clean help
+.PHONY: all deps test check check-asan check-bpf check-netns check-ipsec fuzz unit-tests fuzzers bench benches demo lint format install deb conformance clean help
 
 all: $(PROGRAMS)	## build the programs into build/
 
@@ -137,6 +138,17 @@ $(BUILD)/tests/fuzz/fuzz_%: $(BUILD)/tests/fuzz/fuzz_%.o $(BUILD)/tests/fuzz/fuz
 
 # Reads packets as BPF does: with types of the kernel, and wherever a field stands.
 $(BUILD)/tests/fuzz/fuzz_packet.o: ALL_CFLAGS += -Ivmlinux -fno-sanitize=alignment
+
+# Performance: each tests/bench/*.c is a program; tests/bench/bench_*.sh run them.
+bench: deps		## performance, side by side, into build/bench.json (root)
+	$(Q)$(MAKE) --no-print-directory all benches
+	$(Q)scripts/bench.sh
+
+benches: $(BENCHES)
+
+$(BUILD)/tests/bench/%: $(BUILD)/tests/bench/%.o $(MODULES)
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(RSIPD_LIBS)
 
 demo: deps		## two IPsec hosts on one public address, side by side with NAT
 	$(Q)$(MAKE) --no-print-directory all
