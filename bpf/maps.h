@@ -71,7 +71,7 @@ struct {
 	__type(value, struct rsip_grant);
 } rsip_grants SEC(".maps");
 
-/* What an address is to N. rsipd writes, both sides read on a miss. All pools and Na: as configured. */
+/* What an address is to N. rsipd writes, both sides read on a miss. The pools of two configurations, and Na. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(map_flags, BPF_F_NO_PREALLOC);

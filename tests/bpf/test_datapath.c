@@ -214,6 +214,40 @@ Test(datapath, address_of_the_gateway_itself_is_shared)
 	close(fd);
 }
 
+/* A reload: .10 and .11 were lent, then .11 and 301 addresses elsewhere. */
+Test(datapath, pools_of_a_reload)
+{
+	struct addr_range before = { ntohl(net_addr(NB)), ntohl(net_addr(NB2)) };
+	uint32_t other = ntohl(net_addr("198.51.100.0"));
+	struct addr_range after[] = { { before.last, before.last }, { other, other + 300 } };
+	struct config_pool pools[2] = {
+		{ .addresses = &before, .address_count = 1 },
+		{ .addresses = after, .address_count = 2, .gateway_address = true },
+	};
+	const struct config old = { .pools = &pools[0], .pool_count = 1 }, new = { .pools = &pools[1], .pool_count = 1 };
+	struct {
+		__be32 key;
+		struct rsip_address value;
+	} addresses[303] = { { net_addr(NA), { RSIP_ADDRESS_TUNNEL } } };
+
+	cr_assert_eq(datapath_pools_add(dp, &new), 0);
+	for (uint32_t i = 0; i < 301; i++) {
+		addresses[i + 1].key = htonl(after[1].first + i);
+		addresses[i + 1].value.flags = RSIP_ADDRESS_POOL | RSIP_ADDRESS_SHARED;
+	}
+	addresses[302].key = net_addr(NB2);
+	addresses[302].value.flags = RSIP_ADDRESS_POOL | RSIP_ADDRESS_SHARED;
+	datapath_pools_remove(dp, &old, &new);
+	EXPECT_MAP("rsip_addresses", addresses);
+	/* And back: all but .10 goes. */
+	cr_assert_eq(datapath_pools_add(dp, &old), 0);
+	datapath_pools_remove(dp, &new, &old);
+	addresses[1].key = net_addr(NB);
+	addresses[2].key = net_addr(NB2);
+	addresses[1].value.flags = addresses[2].value.flags = RSIP_ADDRESS_POOL;
+	expect_map("rsip_addresses", addresses, 3, sizeof(addresses[0].key), sizeof(addresses[0]));
+}
+
 /* covers: SCALE-06 */
 Test(datapath, sizes_follow_the_configuration)
 {
@@ -222,7 +256,7 @@ Test(datapath, sizes_follow_the_configuration)
 		__u32 entries;
 	} wanted[] = {
 		{ "rsip_spis", 128 }, { "rsip_ports", 64 }, { "rsip_binds", 64 }, { "rsip_clients", 64 },
-		{ "rsip_grants", 128 }, { "rsip_cookies", 1024 }, { "rsip_addresses", 3 },
+		{ "rsip_grants", 128 }, { "rsip_cookies", 1024 }, { "rsip_addresses", 2 * CONFIG_ADDRESSES_MAX + 1 },
 		{ "rsip_nexthops", 64 + 65536 }, { "rsip_routes", RSIP_ROUTE_SETS * RSIP_ROUTE_WAYS },
 	};
 

@@ -145,6 +145,16 @@ static struct host *find_host(const struct datapath *dp, __be32 client)
 	return host;
 }
 
+/* Pools are the session's affair: this data plane takes any address. */
+int datapath_pools_add(struct datapath *dp, const struct config *config)
+{
+	return 0;
+}
+
+void datapath_pools_remove(struct datapath *dp, const struct config *before, const struct config *now)
+{
+}
+
 int datapath_client_add(struct datapath *dp, __be32 client, __be32 gateway, uint32_t client_id)
 {
 	struct host *host;

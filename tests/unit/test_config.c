@@ -529,3 +529,66 @@ Test(config, system)
 		config_free(c);
 	}
 }
+
+/* --- a reload ---------------------------------------------------------------------------------- */
+
+#define FIXED(key)	"rsipd.yaml:" key ": cannot change while rsipd runs: what it runs with is allowed, or a restart"
+
+static const struct {
+	const char *text, *error;	/* NULL: it can change */
+} reloads[] = {
+	{ BASE, NULL },
+	{ INTERFACES "pools: [{name: other, addresses: [203.0.113.64/28], ports: 2000-2999}]\n", NULL },
+	{ BASE "clients: []\nleases: {default: 60}\nlocal-networks: []\ntunnels: [gre]\n", NULL },
+	{ "interfaces:\n  private: [{name: lan1, address: 10.0.0.1}]\n  public: [{name: wan0}]\n" POOLS,
+	  FIXED("2: interfaces") },
+	{ "interfaces:\n  private: [{name: lan0, address: 10.0.0.1}]\n  public: [{name: wan0}, {name: wan1}]\n" POOLS,
+	  FIXED("2: interfaces") },
+	{ BASE "server: {port: 4556}\n", FIXED("5: server") },
+	{ BASE "\nserver:\n  tcp: false\n", FIXED("7: server") },
+	{ BASE "datapath: {max-bindings: 9}\n", FIXED("5: datapath") },
+	{ BASE "datapath: {pin: /sys/fs/bpf/other}\n", FIXED("5: datapath") },
+	{ BASE "state: /tmp/other\n", FIXED("5: state") },
+	{ BASE "control: /tmp/other.sock\n", FIXED("5: control") },
+	{ BASE "metrics: 127.0.0.1:9455\n", FIXED("5: metrics") },
+};
+
+/* What cannot change at run time is refused with the line it stands in. covers: ADM-01 */
+Test(config, what_can_change)
+{
+	struct config *running = load(BASE, strlen(BASE));
+
+	for (size_t i = 0; i < sizeof(reloads) / sizeof(reloads[0]); i++) {
+		struct config *fresh = load(reloads[i].text, strlen(reloads[i].text));
+		int err;
+
+		cr_assert_not_null(fresh, "%s", error.text);
+		err = config_check_change(running, fresh, "rsipd.yaml", &error);
+		cr_expect_eq(err, reloads[i].error ? -1 : 0, "%s", reloads[i].text);
+		if (reloads[i].error)
+			SAME_TEXT(error.text, reloads[i].error);
+		config_free(fresh);
+	}
+	config_free(running);
+}
+
+/* The running one takes over what can change; both can still be freed. */
+Test(config, swap)
+{
+	static const char text[] = INTERFACES "pools: [{name: other, addresses: [203.0.113.64/28]}]\n"
+				   "clients: []\nleases: {default: 60}\nlocal-networks: []\ntunnels: [gre]\n";
+	struct config *running = load(BASE, strlen(BASE)), *fresh = load(text, strlen(text));
+
+	config_swap(running, fresh);
+	SAME_TEXT(running->pools[0].name, "other");
+	SAME_TEXT(fresh->pools[0].name, "shared");
+	cr_expect_eq(running->client_count, 0);
+	cr_expect_eq(running->leases.normal, 60);
+	cr_expect_eq(running->local_network_count, 0);
+	cr_expect_eq(running->tunnel_count, 1);
+	cr_expect_eq(running->tunnels[0], RSIP_TUNNEL_GRE);
+	cr_expect_eq(fresh->tunnel_count, 2);
+	cr_expect_eq(fresh->client_count, 1);
+	config_free(running);
+	config_free(fresh);
+}

@@ -486,3 +486,37 @@ Test(lease, cost_does_not_grow_with_the_number_of_binds)
 	cr_expect_lt(large, 8 * small, "%.0f us became %.0f us", small * 1e6, large * 1e6);
 	finish(&bed);
 }
+
+/* --- walks in parts -------------------------------------------------------------------------- */
+
+/* What is to come next may end, or all of it; what came before, and newer hosts, are not seen. */
+Test(lease, a_walk_while_others_come_and_go)
+{
+	struct bed bed = make(10, 100);
+	struct client *clients[3];
+	struct lease_walk by_client, by_bind;
+	struct bind *binds[3][2];
+
+	for (uint32_t i = 0; i < 3; i++) {
+		clients[i] = enter(&bed, 11 + i, 100, 0);
+		for (int k = 0; k < 2; k++)
+			binds[i][k] = grant(&bed, clients[i], 50, 0);
+	}
+	/* Newest first: host 2, 1, 0. */
+	lease_walk_begin(bed.leases, &by_client);
+	lease_walk_begin(bed.leases, &by_bind);
+	cr_expect_eq(lease_walk_client(&by_client), clients[2]);
+	cr_expect_eq(lease_walk_bind(&by_bind), binds[2][1]);
+	cr_assert_not_null(enter(&bed, 99, 100, 0));
+	lease_release(bed.leases, binds[2][0], 1);	/* the next one */
+	lease_deregister(bed.leases, clients[1], 1);	/* the next one of both */
+	cr_expect_eq(lease_walk_client(&by_client), clients[0]);
+	cr_expect_null(lease_walk_client(&by_client));
+	cr_expect_eq(lease_walk_bind(&by_bind), binds[0][1]);
+	lease_deregister(bed.leases, clients[0], 1);
+	cr_expect_null(lease_walk_bind(&by_bind));
+	cr_expect_null(lease_walk_bind(&by_bind), "and again");
+	lease_walk_end(bed.leases, &by_client);
+	lease_walk_end(bed.leases, &by_bind);
+	finish(&bed);
+}

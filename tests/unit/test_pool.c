@@ -793,7 +793,7 @@ Test(portmap, finds_a_run_if_there_is_one)
 		unsigned int holes = random() % 300, count = 1 + random() % 255, size = 1;
 		bool there = false;
 
-		portmap_init(map, (struct num_range){ 1000, 3000 });
+		portmap_init(map, (struct num_range){ 1000, 3000 }, false);
 		for (unsigned int i = 0; i < holes; i++)
 			portmap_set(map, 1000 + random() % 2001, 1, false);
 		while (size < count)

@@ -10,8 +10,7 @@
 
 #include "rsipd/exchange.h"
 
-/* `ports` is where the bind's are written; it must live as long as *out. */
-static void describe_bind(const struct bind *bind, struct msg_ports *ports, struct datapath_bind *out)
+void bind_describe(const struct bind *bind, struct msg_ports *ports, struct datapath_bind *out)
 {
 	pool_grant_ports(bind->grant, ports);
 	*out = (struct datapath_bind){
@@ -37,7 +36,7 @@ static int install_bind(struct sessions *s, struct bind *bind)
 	struct msg_ports ports;
 	int err;
 
-	describe_bind(bind, &ports, &dp);
+	bind_describe(bind, &ports, &dp);
 	err = datapath_bind_add(s->dp, &dp);
 	if (!err)
 		bind->slot = dp.slot;
@@ -49,7 +48,7 @@ static void uninstall_bind(struct sessions *s, const struct bind *bind)
 	struct datapath_bind dp;
 	struct msg_ports ports;
 
-	describe_bind(bind, &ports, &dp);
+	bind_describe(bind, &ports, &dp);
 	datapath_bind_remove(s->dp, &dp);
 }
 
@@ -136,7 +135,7 @@ void bind_extend(struct sessions *s, struct bind *bind, uint32_t seconds, uint64
 	struct msg_ports ports;
 
 	lease_extend(s->leases, bind, seconds, now);
-	describe_bind(bind, &ports, &dp);
+	bind_describe(bind, &ports, &dp);
 	datapath_bind_extend(s->dp, &dp);
 }
 

@@ -159,22 +159,19 @@ static uint32_t bounded(uint64_t n)
  * B = max-bindings: an SPI takes two entries (ESP and AH), a bind may need two
  * grants (with and without a remote address), and a host at least one bind to
  * be of any use. A cookie for every fourth bind is generous: it lives as long
- * as an IKE SA, and most hosts have one.
+ * as an IKE SA, and most hosts have one. The pools of two configurations have
+ * room: a reload adds the new addresses before it removes the old ones.
  */
 static void sizes(const struct config *config, uint32_t entries[static BPFMAP_COUNT])
 {
-	uint64_t binds = config->datapath.max_bindings, addresses = config->private_count;
+	uint64_t binds = config->datapath.max_bindings;
 
-	for (size_t i = 0; i < config->pool_count; i++)
-		for (size_t j = 0; j < config->pools[i].address_count; j++)
-			addresses += (uint64_t)config->pools[i].addresses[j].last -
-				     config->pools[i].addresses[j].first + 1;
 	memset(entries, 0, BPFMAP_COUNT * sizeof(entries[0]));
 	entries[BPFMAP_BINDS] = entries[BPFMAP_PORTS] = entries[BPFMAP_CLIENTS] = bounded(binds);
 	entries[BPFMAP_SPIS] = entries[BPFMAP_GRANTS] = bounded(2 * binds);
 	entries[BPFMAP_COOKIES] = bounded(binds / 4 > COOKIES_MIN ? binds / 4 : COOKIES_MIN);
 	entries[BPFMAP_NEXTHOPS] = bounded(binds + NEXTHOP_PEERS);
-	entries[BPFMAP_ADDRESSES] = bounded(addresses);
+	entries[BPFMAP_ADDRESSES] = 2 * CONFIG_ADDRESSES_MAX + (uint32_t)config->private_count;
 }
 
 /* --- making them --------------------------------------------------------------------------- */

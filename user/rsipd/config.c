@@ -27,7 +27,6 @@
 #define INTERFACES_MAX		64
 #define POOLS_MAX		256
 #define RANGES_MAX		4096	/* in all pools */
-#define POOL_ADDRESSES_MAX	65536	/* in all pools */
 #define CLIENTS_MAX		1024
 #define NETWORKS_MAX		65536
 #define TEXT_MAX		255
@@ -55,6 +54,7 @@ struct row {
 	const void *more;		/* words of a choice, rows of a map, the one row of a list's items */
 	size_t size;			/* of a number, a choice or an item of a list: bytes */
 	size_t count_at;		/* of a list: offset of its size_t */
+	size_t line_at;			/* offset of the unsigned int that keeps its line; 0: nobody asks */
 	/* After the value was read: does it go with what was read before? */
 	int (*check)(struct loader *l, yaml_node_t *node, void *to);
 };
@@ -347,6 +347,8 @@ static int read_listen(struct loader *l, const struct row *row, yaml_node_t *nod
 
 static int read_value(struct loader *l, const struct row *row, yaml_node_t *node, void *to)
 {
+	if (row->line_at)
+		*(unsigned int *)((char *)to - row->at + row->line_at) = line_of(node);
 	if (row->read(l, row, node, to))
 		return -1;
 	return row->check ? row->check(l, node, to) : 0;
@@ -647,9 +649,9 @@ static int check_pool_range(struct loader *l, yaml_node_t *node, void *to)
 
 	l->ranges++;
 	l->addresses += (uint64_t)range->last - range->first + 1;
-	if (l->ranges > RANGES_MAX || l->addresses > POOL_ADDRESSES_MAX)
+	if (l->ranges > RANGES_MAX || l->addresses > CONFIG_ADDRESSES_MAX)
 		return fail(l, node, "the pools have %llu addresses in %llu ranges: %u in %u are allowed",
-			    (unsigned long long)l->addresses, (unsigned long long)l->ranges, POOL_ADDRESSES_MAX,
+			    (unsigned long long)l->addresses, (unsigned long long)l->ranges, CONFIG_ADDRESSES_MAX,
 			    RANGES_MAX);
 	other = overlapping(l->config, range);
 	if (other)
@@ -692,6 +694,7 @@ static int check_server(struct loader *l, yaml_node_t *node, void *to)
 /* --- the tables ---------------------------------------------------------------------- */
 
 #define AT(type, member) .at = offsetof(type, member)
+#define LINE(member) .line_at = offsetof(struct config, member)
 
 static const struct row private_rows[] = {
 	{ "name", read_interface, AT(struct config_interface, name), .check = check_interface_name },
@@ -791,23 +794,24 @@ static const struct row datapath_rows[] = {
 
 /* Maps inside the file's map whose values are members of struct config itself are read at offset 0. */
 static const struct row config_rows[] = {
-	{ "interfaces", read_map, .more = interfaces_rows },
+	{ "interfaces", read_map, .more = interfaces_rows, LINE(interfaces_line) },
 	{ "pools", read_list, AT(struct config, pools), .min = 1, .max = POOLS_MAX, .more = &pool_item,
 	  .size = sizeof(struct config_pool), .count_at = offsetof(struct config, pool_count) },
 	{ "clients", read_list, AT(struct config, clients), "[{}]", .max = CLIENTS_MAX, .more = &client_item,
 	  .size = sizeof(struct config_client), .count_at = offsetof(struct config, client_count) },
 	{ "leases", read_map, .preset = "{}", .more = leases_rows, .check = check_leases },
-	{ "server", read_map, .preset = "{}", .more = server_rows, .check = check_server },
+	{ "server", read_map, .preset = "{}", .more = server_rows, .check = check_server,
+	  LINE(server_line) },
 	{ "local-networks", read_list, AT(struct config, local_networks), "[10.0.0.0/8]", .max = NETWORKS_MAX,
 	  .more = &network_item, .size = sizeof(struct addr_prefix),
 	  .count_at = offsetof(struct config, local_network_count) },
 	{ "tunnels", read_tunnels, AT(struct config, tunnels), "[ip-ip, gre]", .min = 1, .max = 2,
 	  .more = tunnel_words, .count_at = offsetof(struct config, tunnel_count) },
-	{ "datapath", read_map, .preset = "{}", .more = datapath_rows },
-	{ "state", read_path, AT(struct config, state), "/var/lib/rsip", .max = TEXT_MAX },
+	{ "datapath", read_map, .preset = "{}", .more = datapath_rows, LINE(datapath_line) },
+	{ "state", read_path, AT(struct config, state), "/var/lib/rsip", .max = TEXT_MAX, LINE(state_line) },
 	{ "control", read_path, AT(struct config, control), "/run/rsip/rsipd.sock",
-	  .max = sizeof(((struct sockaddr_un *)0)->sun_path) - 1 - sizeof(".lock") },
-	{ "metrics", read_listen, AT(struct config, metrics), .optional = true },
+	  .max = sizeof(((struct sockaddr_un *)0)->sun_path) - 1 - sizeof(".lock"), LINE(control_line) },
+	{ "metrics", read_listen, AT(struct config, metrics), .optional = true, LINE(metrics_line) },
 	{ 0 }
 };
 static const struct row file_row = { "", read_map, .more = config_rows };
@@ -1039,6 +1043,82 @@ const struct config_client *config_client_for(const struct config *config, __be3
 			return &config->clients[i];
 	}
 	return NULL;
+}
+
+/* --- a reload ------------------------------------------------------------------------------- */
+
+static bool same_text(const char *a, const char *b)
+{
+	return a && b ? !strcmp(a, b) : a == b;
+}
+
+static bool same_interfaces(const struct config_interface *a, size_t a_count, const struct config_interface *b,
+			    size_t b_count)
+{
+	bool same = a_count == b_count;
+
+	for (size_t i = 0; same && i < a_count; i++)
+		same = !strcmp(a[i].name, b[i].name) && a[i].address == b[i].address;
+	return same;
+}
+
+static bool same_datapath(const struct config *a, const struct config *b)
+{
+	return a->datapath.mode == b->datapath.mode && !strcmp(a->datapath.pin, b->datapath.pin) &&
+	       a->datapath.max_bindings == b->datapath.max_bindings;
+}
+
+int config_check_change(const struct config *running, const struct config *fresh, const char *path,
+			struct config_error *error)
+{
+	const struct {
+		const char *key;
+		bool same;
+		unsigned int line;
+	} fixed[] = {
+		{ "interfaces",
+		  same_interfaces(running->private_interfaces, running->private_count, fresh->private_interfaces,
+				  fresh->private_count) &&
+		  same_interfaces(running->public_interfaces, running->public_count, fresh->public_interfaces,
+				  fresh->public_count), fresh->interfaces_line },
+		{ "server", running->server.port == fresh->server.port && running->server.tcp == fresh->server.tcp &&
+		  running->server.udp == fresh->server.udp, fresh->server_line },
+		{ "datapath", same_datapath(running, fresh), fresh->datapath_line },
+		{ "state", same_text(running->state, fresh->state), fresh->state_line },
+		{ "control", same_text(running->control, fresh->control), fresh->control_line },
+		{ "metrics", same_text(running->metrics, fresh->metrics), fresh->metrics_line },
+	};
+	struct loader l = { .path = path, .error = error };
+
+	for (size_t i = 0; i < sizeof(fixed) / sizeof(fixed[0]); i++) {
+		if (!fixed[i].same)
+			return fail_line(&l, fixed[i].line ? fixed[i].line : 1,
+					 "%s: cannot change while rsipd runs: what it runs with is allowed, or a restart",
+					 fixed[i].key);
+	}
+	return 0;
+}
+
+#define SWAP(a, b)				\
+	do {					\
+		__typeof__(a) was = (a);	\
+						\
+		(a) = (b);			\
+		(b) = was;			\
+	} while (0)
+
+void config_swap(struct config *running, struct config *fresh)
+{
+	SWAP(running->pools, fresh->pools);
+	SWAP(running->pool_count, fresh->pool_count);
+	SWAP(running->clients, fresh->clients);
+	SWAP(running->client_count, fresh->client_count);
+	SWAP(running->leases, fresh->leases);
+	SWAP(running->local_networks, fresh->local_networks);
+	SWAP(running->local_network_count, fresh->local_network_count);
+	for (size_t i = 0; i < sizeof(running->tunnels); i++)
+		SWAP(running->tunnels[i], fresh->tunnels[i]);
+	SWAP(running->tunnel_count, fresh->tunnel_count);
 }
 
 /* --- what only the system knows ------------------------------------------------------------ */

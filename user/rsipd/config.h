@@ -13,6 +13,8 @@
 
 #include "lib/addr.h"
 
+#define CONFIG_ADDRESSES_MAX	65536	/* in all pools */
+
 struct config_interface {
 	char name[IF_NAMESIZE];
 	__be32 address;			/* private: Na; public: 0 */
@@ -65,6 +67,8 @@ struct config {
 	} datapath;
 	char *state, *control;
 	char *metrics;			/* "ADDRESS:PORT", or NULL: off */
+	/* where they stand in the file; a key that is left out: its map */
+	unsigned int interfaces_line, server_line, datapath_line, state_line, control_line, metrics_line;
 };
 
 /* Where and what is wrong: "FILE:LINE: what is wrong and what is allowed". */
@@ -84,6 +88,17 @@ struct config *config_load(const char *path, struct config_error *error);
 int config_check_system(const struct config *config, const char *path, struct config_error *error);
 
 void config_free(struct config *config);
+
+/*
+ * A reload: whether all that differs between the running configuration and a
+ * fresh one can change while rsipd runs: pools, clients, leases, local-networks
+ * and tunnels. 0, or -1 and *error, with file and line of what needs a restart.
+ */
+int config_check_change(const struct config *running, const struct config *fresh, const char *path,
+			struct config_error *error);
+/* Moves what can change from `fresh` to `running` and back: `running` stays where
+ * it is, `fresh` then holds what was replaced. */
+void config_swap(struct config *running, struct config *fresh);
 
 /* The first rule that matches a host, or NULL: 304. */
 const struct config_client *config_client_for(const struct config *config, __be32 host);

@@ -83,6 +83,13 @@ void datapath_bind_extend(struct datapath *dp, const struct datapath_bind *bind)
  * cookies are gone (IKE-07). `bind` as it was given to datapath_bind_add(). */
 void datapath_bind_remove(struct datapath *dp, const struct datapath_bind *bind);
 
+/* --- a reload -------------------------------------------------------------------- */
+
+/* Makes the addresses of all pools of `config` known as lent. 0 or -errno. */
+int datapath_pools_add(struct datapath *dp, const struct config *config);
+/* Forgets those of `before` that `now` does not have: they are other people's from now on. */
+void datapath_pools_remove(struct datapath *dp, const struct config *before, const struct config *now);
+
 /* --- the loop ------------------------------------------------------------------- */
 
 /*

@@ -528,12 +528,61 @@ static int fill_pool(const struct datapath *dp, const struct config_pool *pool)
 	return err;
 }
 
-static int fill_addresses(const struct datapath *dp)
+int datapath_pools_add(struct datapath *dp, const struct config *config)
 {
-	int err = 0, fd = dp->maps->fd[BPFMAP_ADDRESSES];
+	int err = 0;
 
-	for (size_t i = 0; i < dp->config->pool_count && !err; i++)
-		err = fill_pool(dp, &dp->config->pools[i]);
+	for (size_t i = 0; i < config->pool_count && !err; i++)
+		err = fill_pool(dp, &config->pools[i]);
+	return err;
+}
+
+/* Of the addresses from `at` to `last`, the first that no pool has, and in *end the last one in a row. */
+static bool find_unlent(const struct config *config, uint64_t at, uint32_t last, struct addr_range *out)
+{
+	bool lent = true;
+
+	while (lent && at <= last) {
+		lent = false;
+		*out = (struct addr_range){ (uint32_t)at, last };
+		for (size_t p = 0; p < config->pool_count; p++) {
+			for (size_t i = 0; i < config->pools[p].address_count; i++) {
+				const struct addr_range *range = &config->pools[p].addresses[i];
+
+				if (range->first <= at && at <= range->last) {
+					lent = true;
+					at = (uint64_t)range->last + 1;
+				} else if (range->first > at && range->first <= out->last) {
+					out->last = range->first - 1;
+				}
+			}
+		}
+	}
+	return !lent;
+}
+
+static void forget_range(const struct datapath *dp, const struct addr_range *range, const struct config *now)
+{
+	struct addr_range gone;
+	uint64_t at = range->first;
+
+	for (; at <= range->last && find_unlent(now, at, range->last, &gone); at = (uint64_t)gone.last + 1)
+		bpfmaps_delete(dp->maps->fd[BPFMAP_ADDRESSES], sizeof(__be32), gone.last - gone.first + 1,
+			       address_key, &gone);
+}
+
+void datapath_pools_remove(struct datapath *dp, const struct config *before, const struct config *now)
+{
+	for (size_t p = 0; p < before->pool_count; p++) {
+		for (size_t i = 0; i < before->pools[p].address_count; i++)
+			forget_range(dp, &before->pools[p].addresses[i], now);
+	}
+}
+
+static int fill_addresses(struct datapath *dp)
+{
+	int err = datapath_pools_add(dp, dp->config), fd = dp->maps->fd[BPFMAP_ADDRESSES];
+
 	for (size_t i = 0; i < dp->config->private_count && !err; i++) {
 		const __be32 *na = &dp->config->private_interfaces[i].address;
 		struct rsip_address address = { 0 };

@@ -22,6 +22,13 @@ struct sessions {
 	struct departed *departed;
 	uint64_t secret;		/* of request hashes */
 	bool serves_ipsec;
+	uint32_t configuration;		/* counts reloads */
+	struct refit {			/* refit.c: the reload that is under way */
+		bool running;
+		struct lease_walk walk;
+		session_report *report;
+		void *arg;
+	} refit;
 	struct session_counters counters;
 	struct log_limit faults, refusals, changes, failures;
 	/* scratch, one message at a time */
@@ -34,6 +41,7 @@ struct session {
 	struct replay last;
 	bool counted;			/* asynchronous messages carry a counter */
 	bool resync;			/* the last answer was 302: a DE-REGISTER_REQUEST has any counter */
+	uint32_t configuration;		/* that what the host has was found to fit, or was granted under */
 };
 
 /* A request on its way. */
@@ -52,6 +60,16 @@ struct ending {
 	struct sessions *s;
 	uint64_t now;
 };
+
+/* --- session.c ------------------------------------------------------------------------- */
+
+/* An asynchronous message to where the host was heard last; bind_id 0: none is named (T-23, T-31). */
+void session_tell(struct sessions *s, const struct client *client, uint8_t type, uint32_t bind_id);
+
+/* --- refit.c: what a host has and the configuration that was loaded since ------------------ */
+
+/* Ends what does not fit, once for each configuration. False: the host itself is gone. */
+bool refit_client(struct sessions *s, struct client *client, uint64_t now);
 
 /* --- register.c: a host comes and goes ---------------------------------------------- */
 
@@ -73,5 +91,7 @@ uint16_t assign_request(struct exchange *x);
  * with all undone, the grant given back as well (E-07). */
 uint16_t bind_grant(struct exchange *x, struct pool_grant *grant, uint8_t tunnel, uint32_t seconds);
 void bind_extend(struct sessions *s, struct bind *bind, uint32_t seconds, uint64_t now);
+/* As the data plane knows it. `ports` is where the bind's are written; it must live as long as *out. */
+void bind_describe(const struct bind *bind, struct msg_ports *ports, struct datapath_bind *out);
 /* Traffic stops before the resources go back (FREE-04). `why` is for the log; NULL: not worth a line. */
 void bind_end(struct sessions *s, struct bind *bind, const char *why, uint64_t now);

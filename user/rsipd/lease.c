@@ -8,6 +8,7 @@
 #include "rsipd/lease.h"
 
 #include <stdlib.h>
+#include <utlist.h>
 
 #define container_of(ptr, type, member) ((type *)((char *)(ptr) - offsetof(type, member)))
 
@@ -16,6 +17,7 @@ struct leases {
 	struct table clients_by_address, clients_by_id, binds_by_id;
 	struct wheel client_timers, bind_timers;
 	struct client *clients;
+	struct lease_walk *walks;
 	uint32_t client_count, clients_max;
 	uint32_t bind_count, binds_max;
 };
@@ -117,8 +119,14 @@ struct client *lease_register(struct leases *leases, const struct origin *origin
 
 void lease_deregister(struct leases *leases, struct client *client, uint64_t now)
 {
+	struct lease_walk *walk;
+
 	while (client->binds)
 		lease_release(leases, client->binds, now);
+	DL_FOREACH(leases->walks, walk) {
+		if (walk->client == client)
+			walk->client = client->next;
+	}
 	if (client->prev)
 		client->prev->next = client->next;
 	else
@@ -208,7 +216,12 @@ static struct pool_grant *forget_bind(struct leases *leases, struct bind *bind)
 {
 	struct pool_grant *grant = bind->grant;
 	struct client *client = bind->client;
+	struct lease_walk *walk;
 
+	DL_FOREACH(leases->walks, walk) {
+		if (walk->bind == bind)
+			walk->bind = bind->next;
+	}
 	if (bind->prev)
 		bind->prev->next = bind->next;
 	else
@@ -286,6 +299,39 @@ void lease_each_bind(struct leases *leases, struct client *client, bool (*visit)
 		if (!visit(bind, arg))
 			return;
 	}
+}
+
+void lease_walk_begin(struct leases *leases, struct lease_walk *walk)
+{
+	*walk = (struct lease_walk){ .client = leases->clients };
+	DL_APPEND(leases->walks, walk);
+}
+
+struct client *lease_walk_client(struct lease_walk *walk)
+{
+	struct client *client = walk->client;
+
+	if (client)
+		walk->client = client->next;
+	return client;
+}
+
+struct bind *lease_walk_bind(struct lease_walk *walk)
+{
+	struct client *client;
+	struct bind *bind;
+
+	while (!walk->bind && (client = lease_walk_client(walk)))
+		walk->bind = client->binds;
+	bind = walk->bind;
+	if (bind)
+		walk->bind = bind->next;
+	return bind;
+}
+
+void lease_walk_end(struct leases *leases, struct lease_walk *walk)
+{
+	DL_DELETE(leases->walks, walk);
 }
 
 uint32_t lease_client_count(const struct leases *leases)

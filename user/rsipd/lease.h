@@ -110,5 +110,20 @@ uint64_t lease_expire(struct leases *leases, uint64_t now, const struct lease_ev
 void lease_each_client(struct leases *leases, bool (*visit)(struct client *client, void *arg), void *arg);
 void lease_each_bind(struct leases *leases, struct client *client, bool (*visit)(struct bind *bind, void *arg), void *arg);
 
+/*
+ * A walk in parts, between which hosts and binds come and go: the daemon answers
+ * others meanwhile. Each host, or bind, that was there at the beginning and is
+ * still there is visited once; newer hosts are not. One walk visits either.
+ */
+struct lease_walk {		/* lease.c: what comes next */
+	struct client *client;
+	struct bind *bind;
+	struct lease_walk *prev, *next;
+};
+void lease_walk_begin(struct leases *leases, struct lease_walk *walk);
+struct client *lease_walk_client(struct lease_walk *walk);	/* NULL: that was all */
+struct bind *lease_walk_bind(struct lease_walk *walk);
+void lease_walk_end(struct leases *leases, struct lease_walk *walk);
+
 uint32_t lease_client_count(const struct leases *leases);
 uint32_t lease_bind_count(const struct leases *leases);

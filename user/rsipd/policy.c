@@ -11,7 +11,7 @@ static bool is_unicast(__be32 addr)
 	return first > 0 && first < 224;
 }
 
-static bool is_own(const struct config *config, __be32 addr)
+bool policy_is_own(const struct config *config, __be32 addr)
 {
 	for (size_t i = 0; i < config->private_count; i++) {
 		if (config->private_interfaces[i].address == addr)
@@ -29,9 +29,14 @@ static bool is_local(const struct config *config, __be32 addr)
 	return false;
 }
 
+bool policy_is_remote(const struct config *config, __be32 addr)
+{
+	return is_unicast(addr) && !is_local(config, addr) && !policy_is_own(config, addr);
+}
+
 bool policy_admits(const struct config *config, const struct origin *from)
 {
-	return is_own(config, from->local) && is_unicast(from->source) && !is_own(config, from->source);
+	return policy_is_own(config, from->local) && is_unicast(from->source) && !policy_is_own(config, from->source);
 }
 
 bool policy_serves_ipsec(const struct config *config)
@@ -90,8 +95,7 @@ uint16_t policy_remote(const struct config *config, const struct client *client,
 	/* A name cannot be resolved here, and IPv6 not be carried. */
 	if (m->remote.type != RSIP_ADDR_IPV4)
 		return RSIP_E_REMOTE_ADDR_UNALLOWED;
-	/* The private realm and the gateway are not reached through a lease (EG-16). */
-	if (!is_unicast(m->remote.v4) || is_local(config, m->remote.v4) || is_own(config, m->remote.v4))
+	if (!policy_is_remote(config, m->remote.v4))
 		return RSIP_E_REMOTE_ADDR_UNALLOWED;
 	return 0;
 }

@@ -27,3 +27,9 @@ bool policy_serves_ipsec(const struct config *config);
 
 /* Whether a message may come from there: to one of our private addresses, from a host (SEC-02, SEC-05). */
 bool policy_admits(const struct config *config, const struct origin *from);
+
+/* One of our private addresses. */
+bool policy_is_own(const struct config *config, __be32 addr);
+/* May be the peer of a lease: neither the gateway nor in the private realm, which are
+ * not reached through one (EG-16). */
+bool policy_is_remote(const struct config *config, __be32 addr);

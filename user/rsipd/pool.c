@@ -10,8 +10,10 @@
 #include "rsipd/pool.h"
 
 #include <arpa/inet.h>
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <utlist.h>
 
 #include "rsipd/portmap.h"
 #include "rsipd/spiset.h"
@@ -25,15 +27,18 @@ struct queue {			/* of grants, oldest first */
 };
 
 struct pool_address {
-	struct pool *pool;
+	struct pool *pool;		/* NULL: in no pool any more, kept for what is still held */
 	uint32_t index;			/* in its pool */
 	__be32 addr;
+	bool changed;			/* what is held may lie outside of what is lent now */
 	struct portmap ports;
 	struct spiset spis;		/* all that are not free */
 	struct queue rested;		/* what may be lent, but is kept back to the end */
 	uint32_t rested_ports, rested_spis;
 	uint32_t resting_ports, resting_spis;
+	uint32_t leased_ports, leased_spis;
 	uint32_t grants, held;		/* leased; and all that still point here */
+	struct pool_address *prev, *next;	/* in no pool: the others */
 };
 
 /* What an address can still give. */
@@ -62,6 +67,7 @@ struct pools {
 	size_t range_count;
 	uint64_t hold_down;		/* ms */
 	struct queue resting;
+	struct pool_address *strays;	/* in no pool */
 };
 
 /* --- queues ------------------------------------------------------------------- */
@@ -111,23 +117,39 @@ static void tree_join(struct room *tree, uint32_t node)
 	tree[node].spis = a->spis > b->spis ? a->spis : b->spis;
 }
 
+/* SPIs held outside of what is lent now count as well: too little is said rather than too much. */
+static uint32_t free_spis(const struct pool_address *address)
+{
+	uint32_t total = address->pool->total.spis, held = address->spis.count;
+
+	return total > held ? total - held : 0;
+}
+
 static struct room address_room(const struct pool_address *address)
 {
-	const struct pool *pool = address->pool;
-
 	return (struct room){
 		.ports = address->ports.count + address->rested_ports,
-		.spis = pool->total.spis - address->spis.count + address->rested_spis,
+		.spis = free_spis(address) + address->rested_spis,
 	};
 }
 
 static void tree_update(const struct pool_address *address)
 {
 	struct pool *pool = address->pool;
-	uint32_t node = pool->leaves + address->index;
+	uint32_t node;
 
+	if (!pool)
+		return;
+	node = pool->leaves + address->index;
 	pool->tree[node] = address_room(address);
 	while (node /= 2)
+		tree_join(pool->tree, node);
+}
+
+/* All of it, from the leaves on. */
+static void tree_fill(struct pool *pool)
+{
+	for (uint32_t node = pool->leaves - 1; node; node--)
 		tree_join(pool->tree, node);
 }
 
@@ -154,19 +176,30 @@ static uint32_t next_with_room(const struct pool *pool, uint32_t from, const str
 
 /* --- pools -------------------------------------------------------------------- */
 
-static bool port_allowed(const struct config_pool *config, uint32_t port)
+static bool in_range(uint32_t number, const struct num_range *range)
+{
+	return number >= range->first && number <= range->last;
+}
+
+bool pool_lends_port(const struct config_pool *config, uint32_t port)
 {
 	if (config->rsipsec && (port == RSIP_IKE_PORT || port == RSIP_NATT_PORT))
 		return false;	/* RSAP-19, APG-03: by cookie */
 	return port >= config->ports.first && port <= config->ports.last;
 }
 
-static void forbid_ports(const struct config_pool *config, struct portmap *map)
+static bool is_named(const struct msg_ports *ports)
 {
-	if (!config->rsipsec)
-		return;
-	portmap_set(map, RSIP_IKE_PORT, 1, false);
-	portmap_set(map, RSIP_NATT_PORT, 1, false);
+	return ports->form == MSG_RUN || ports->form == MSG_LIST;
+}
+
+static bool ports_allowed(const struct pool *pool, const struct msg_ports *ports)
+{
+	for (unsigned int i = 0; is_named(ports) && i < ports->count; i++) {
+		if (!pool_lends_port(pool->config, msg_port_at(ports, i)))
+			return false;
+	}
+	return true;
 }
 
 static int pool_init(struct pool *pool, const struct config_pool *config)
@@ -197,8 +230,7 @@ static int pool_init(struct pool *pool, const struct config_pool *config)
 		return -1;
 	for (uint32_t i = 0; i < pool->count; i++)
 		pool->tree[pool->leaves + i] = pool->total;
-	for (uint32_t node = pool->leaves - 1; node; node--)
-		tree_join(pool->tree, node);
+	tree_fill(pool);
 	return 0;
 }
 
@@ -268,6 +300,8 @@ static void address_free(struct pool_address *address)
 
 void pools_free(struct pools *pools)
 {
+	struct pool_address *address, *next;
+
 	if (!pools)
 		return;
 	for (size_t i = 0; i < pools->count; i++) {
@@ -278,6 +312,8 @@ void pools_free(struct pools *pools)
 		free(pool->addresses);
 		free(pool->tree);
 	}
+	DL_FOREACH_SAFE(pools->strays, address, next)
+		address_free(address);
 	queue_free(&pools->resting);
 	free(pools->ranges);
 	free(pools->pools);
@@ -330,17 +366,19 @@ static struct pool_address *address_open(struct pool *pool, uint32_t index)
 	address->pool = pool;
 	address->index = index;
 	address->addr = address_at(pool, index);
-	portmap_init(&address->ports, pool->config->ports);
-	forbid_ports(pool->config, &address->ports);
+	portmap_init(&address->ports, pool->config->ports, pool->config->rsipsec);
 	pool->addresses[index] = address;
 	return address;
 }
 
-static void address_close(struct pool_address *address)
+static void address_close(struct pools *pools, struct pool_address *address)
 {
 	if (address->held)
 		return;
-	address->pool->addresses[address->index] = NULL;
+	if (address->pool)
+		address->pool->addresses[address->index] = NULL;
+	else
+		DL_DELETE(pools->strays, address);
 	address_free(address);
 }
 
@@ -398,25 +436,48 @@ static bool wants_order(const struct pool_address *address, const struct pool_gr
 	       (grant->spi_count && is_scarce(left.spis, total.spis));
 }
 
-static void end_rest(struct pool_grant *grant)
+/* Whether all that a grant held may be lent again. */
+static bool is_lendable(const struct pool_address *address, const struct pool_grant *grant)
+{
+	struct msg_ports ports;
+
+	if (!address->pool)
+		return false;
+	if (!address->changed)
+		return true;
+	pool_grant_ports(grant, &ports);
+	for (unsigned int i = 0; i < grant->spi_count; i++) {
+		if (!in_range(grant->spis[i], &address->pool->config->spis))
+			return false;
+	}
+	return ports_allowed(address->pool, &ports);
+}
+
+static void end_rest(struct pools *pools, struct pool_grant *grant)
 {
 	struct pool_address *address = grant->address;
 
 	address->resting_ports -= grant->port_count;
 	address->resting_spis -= grant->spi_count;
+	if (!is_lendable(address, grant)) {
+		dissolve(address, grant);
+		tree_update(address);
+		address_close(pools, address);
+		return;
+	}
 	address->rested_ports += grant->port_count;
 	address->rested_spis += grant->spi_count;
 	queue_push(&address->rested, grant);
 	while (address->rested.first && !wants_order(address, address->rested.first))
 		reclaim_oldest(address);
 	tree_update(address);
-	address_close(address);
+	address_close(pools, address);
 }
 
 void pool_tick(struct pools *pools, uint64_t now)
 {
 	while (pools->resting.first && pools->resting.first->released + pools->hold_down <= now)
-		end_rest(queue_pop(&pools->resting));
+		end_rest(pools, queue_pop(&pools->resting));
 }
 
 void pool_release(struct pools *pools, struct pool_grant *grant, uint64_t now)
@@ -424,6 +485,8 @@ void pool_release(struct pools *pools, struct pool_grant *grant, uint64_t now)
 	struct pool_address *address = grant->address;
 
 	address->grants--;
+	address->leased_ports -= grant->port_count;
+	address->leased_spis -= grant->spi_count;
 	address->resting_ports += grant->port_count;
 	address->resting_spis += grant->spi_count;
 	grant->released = now;
@@ -435,17 +498,105 @@ void pool_cancel(struct pools *pools, struct pool_grant *grant)
 	struct pool_address *address = grant->address;
 
 	address->grants--;
+	address->leased_ports -= grant->port_count;
+	address->leased_spis -= grant->spi_count;
 	dissolve(address, grant);
 	tree_update(address);
-	address_close(address);
+	address_close(pools, address);
+}
+
+/* --- another configuration ------------------------------------------------------ */
+
+static bool lends_the_same(const struct config_pool *a, const struct config_pool *b)
+{
+	return a->rsipsec == b->rsipsec && a->ports.first == b->ports.first && a->ports.last == b->ports.last &&
+	       a->spis.first == b->spis.first && a->spis.last == b->spis.last;
+}
+
+/* `before`: the configuration of the pool it was in, or NULL. */
+static void address_move(struct pool_address *address, struct pool *pool, uint32_t index,
+			 const struct config_pool *before)
+{
+	address->pool = pool;
+	address->index = index;
+	pool->addresses[index] = address;
+	if (!before || !lends_the_same(before, pool->config)) {
+		reclaim_all(address);	/* it counts as lent, and may not be any more */
+		portmap_lend(&address->ports, pool->config->ports, pool->config->rsipsec);
+		address->changed = true;
+	}
+	pool->tree[pool->leaves + index] = address_room(address);
+}
+
+static void address_stray(struct pools *pools, struct pool_address *address)
+{
+	address->pool = NULL;
+	reclaim_all(address);
+	DL_APPEND(pools->strays, address);
+	address_close(pools, address);
+}
+
+/* Hands the addresses on which something is held from their pools to those of `fresh`. */
+static void move_addresses(struct pools *pools, struct pools *fresh)
+{
+	struct pool_address *address, *next;
+	struct pool *to;
+	uint32_t index;
+
+	DL_FOREACH_SAFE(pools->strays, address, next) {
+		to = find_address(fresh, address->addr, &index);
+		if (!to)
+			continue;
+		DL_DELETE(pools->strays, address);
+		address_move(address, to, index, NULL);
+	}
+	for (size_t i = 0; i < pools->count; i++) {
+		struct pool *from = &pools->pools[i];
+
+		for (uint32_t at = 0; at < from->count; at++) {
+			address = from->addresses[at];
+			if (!address)
+				continue;
+			from->addresses[at] = NULL;
+			to = find_address(fresh, address->addr, &index);
+			if (to)
+				address_move(address, to, index, from->config);
+			else
+				address_stray(pools, address);
+		}
+	}
+}
+
+int pools_change(struct pools *pools, const struct config *config)
+{
+	struct pools *fresh = pools_new(config), old = *pools;
+
+	if (!fresh)
+		return -ENOMEM;
+	move_addresses(pools, fresh);
+	pools->pools = fresh->pools;
+	pools->count = fresh->count;
+	pools->ranges = fresh->ranges;
+	pools->range_count = fresh->range_count;
+	pools->hold_down = fresh->hold_down;
+	for (size_t i = 0; i < pools->count; i++)
+		tree_fill(&pools->pools[i]);
+	fresh->pools = old.pools;
+	fresh->count = old.count;
+	fresh->ranges = old.ranges;
+	pools_free(fresh);
+	return 0;
+}
+
+const struct config_pool *pools_lender(const struct pools *pools, __be32 addr)
+{
+	uint32_t index;
+	const struct pool *pool = find_address(pools, addr, &index);
+
+	return pool ? pool->config : NULL;
 }
 
 /* --- what is asked for ------------------------------------------------------------ */
-
-static bool is_named(const struct msg_ports *ports)
-{
-	return ports->form == MSG_RUN || ports->form == MSG_LIST;
-}
 
 static uint32_t ports_wanted(const struct pool_request *request)
 {
@@ -460,15 +611,6 @@ static uint32_t spis_wanted(const struct pool_request *request)
 static bool has_method(const struct pool *pool, const struct pool_request *request)
 {
 	return request->ipsec ? pool->config->rsipsec : pool->config->rsap;
-}
-
-static bool ports_allowed(const struct pool *pool, const struct msg_ports *ports)
-{
-	for (unsigned int i = 0; is_named(ports) && i < ports->count; i++) {
-		if (!port_allowed(pool->config, msg_port_at(ports, i)))
-			return false;
-	}
-	return true;
 }
 
 static uint16_t named_address_allowed(const struct pools *pools, const struct pool_request *request)
@@ -527,9 +669,7 @@ static uint16_t check_ports(struct pool_address *address, const struct pool_requ
 static bool spis_in_range(const struct config_pool *config, const struct msg_spis *spis)
 {
 	for (unsigned int i = 0; i < spis->count; i++) {
-		uint32_t spi = msg_spi_at(spis, i);
-
-		if (spi < RSIP_SPI_FIRST || spi < config->spis.first || spi > config->spis.last)
+		if (!in_range(msg_spi_at(spis, i), &config->spis))
 			return false;
 	}
 	return true;
@@ -611,7 +751,7 @@ static uint16_t choose_spis(struct pool_address *address, const struct msg_spis 
 	unsigned int i;
 
 	if (spis->form == MSG_ANY) {
-		while (address_room(address).spis - address->rested_spis < spis->count)
+		while (free_spis(address) < spis->count)
 			reclaim_oldest(address);
 		first = find_spi_run(address, spis->count);
 		if (!first && reclaim_all(address))
@@ -712,12 +852,14 @@ static uint16_t commit(struct pool_address *address, const struct pool_request *
 	choose_ports(address, request->ports, grant);
 	address->grants++;
 	address->held++;
+	address->leased_ports += grant->port_count;
+	address->leased_spis += grant->spi_count;
 	tree_update(address);
 	*out = grant;
 	return 0;
 }
 
-static uint16_t take_at(struct pool *pool, uint32_t index, const struct pool_request *request,
+static uint16_t take_at(struct pools *pools, struct pool *pool, uint32_t index, const struct pool_request *request,
 			struct pool_grant **out)
 {
 	struct pool_address *address = address_open(pool, index);
@@ -731,7 +873,7 @@ static uint16_t take_at(struct pool *pool, uint32_t index, const struct pool_req
 	if (!error)
 		error = commit(address, request, out);
 	if (error)
-		address_close(address);
+		address_close(pools, address);
 	return error;
 }
 
@@ -770,7 +912,8 @@ static uint16_t no_room(const struct pool *pool, const struct pool_request *requ
 	return RSIP_E_IPSEC_SPI_INUSE;
 }
 
-static uint16_t take_from_pool(struct pool *pool, const struct pool_request *request, struct pool_grant **out)
+static uint16_t take_from_pool(struct pools *pools, struct pool *pool, const struct pool_request *request,
+			       struct pool_grant **out)
 {
 	struct room need = { .ports = ports_wanted(request), .spis = spis_wanted(request) };
 	uint32_t index = next_with_room(pool, 0, &need);
@@ -779,7 +922,7 @@ static uint16_t take_from_pool(struct pool *pool, const struct pool_request *req
 	if (index == pool->count)
 		return no_room(pool, request);
 	for (; index < pool->count; index = next_with_room(pool, index + 1, &need)) {
-		error = take_at(pool, index, request, out);
+		error = take_at(pools, pool, index, request, out);
 		if (!error || is_final(error, request))
 			return error;
 		if (progress(error) > progress(best))
@@ -796,7 +939,7 @@ static uint16_t take_anywhere(struct pools *pools, const struct pool_request *re
 	struct pool *pool = find_address(pools, preferred, &index);
 
 	if (pool && has_method(pool, request) && ports_allowed(pool, request->ports)) {
-		error = take_at(pool, index, request, out);
+		error = take_at(pools, pool, index, request, out);
 		if (!error)
 			return 0;
 	}
@@ -804,7 +947,7 @@ static uint16_t take_anywhere(struct pools *pools, const struct pool_request *re
 		pool = &pools->pools[i];
 		if (!has_method(pool, request) || !ports_allowed(pool, request->ports))
 			continue;
-		error = take_from_pool(pool, request, out);
+		error = take_from_pool(pools, pool, request, out);
 		if (!error || is_final(error, request))
 			return error;
 		if (progress(error) > progress(best))
@@ -828,7 +971,7 @@ uint16_t pool_take(struct pools *pools, const struct pool_request *request, __be
 	if (request->local.any)
 		return take_anywhere(pools, request, preferred, out);
 	pool = find_address(pools, request->local.v4, &index);
-	return take_at(pool, index, request, out);
+	return take_at(pools, pool, index, request, out);
 }
 
 void pool_grant_ports(const struct pool_grant *grant, struct msg_ports *out)
@@ -852,15 +995,13 @@ static struct pool_usage usage_of(const struct pool *pool, uint32_t index)
 		.ports = pool->total.ports,
 		.spis = pool->total.spis,
 	};
-	struct room left;
 
 	if (!address)
 		return usage;
-	left = address_room(address);
 	usage.ports_resting = address->resting_ports;
 	usage.spis_resting = address->resting_spis;
-	usage.ports_leased = pool->total.ports - left.ports - address->resting_ports;
-	usage.spis_leased = pool->total.spis - left.spis - address->resting_spis;
+	usage.ports_leased = address->leased_ports;
+	usage.spis_leased = address->leased_spis;
 	usage.grants = address->grants;
 	return usage;
 }

@@ -51,6 +51,20 @@ struct pool_request {
 struct pools *pools_new(const struct config *config);
 void pools_free(struct pools *pools);
 
+/*
+ * Takes over another configuration, which must stay as long as the pools. What
+ * is leased or rests stays held, also what is not lent any more: an address that
+ * left all pools is kept until the last of it has rested. 0 or -ENOMEM, and
+ * nothing changed. Costs what the pools have of addresses, whatever the number
+ * of leases.
+ */
+int pools_change(struct pools *pools, const struct config *config);
+/* The pool that lends an address, or NULL. */
+const struct config_pool *pools_lender(const struct pools *pools, __be32 addr);
+/* Whether a pool lends a port of its addresses: in its range, and not one of IKE's
+ * where IKE is told apart by cookies (RSAP-19, APG-03). */
+bool pool_lends_port(const struct config_pool *pool, uint32_t port);
+
 /* Whether policy admits the request at all: 0, 312 or 313. Changes nothing and
  * does not depend on what is leased (E-04). */
 uint16_t pool_allowed(const struct pools *pools, const struct pool_request *request);

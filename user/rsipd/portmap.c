@@ -10,20 +10,51 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <rsip/proto.h>
+
 #define WORD 64u
 
-void portmap_init(struct portmap *map, struct num_range range)
+/* The ports of word `at` that are lent. */
+static uint64_t lent(const struct portmap *map, unsigned int at)
 {
-	memset(map, 0, sizeof(*map));
+	uint64_t mask = ~0ULL;
+
+	if (at < map->range.first / WORD || at > map->range.last / WORD)
+		return 0;
+	if (at == map->range.first / WORD)
+		mask &= ~0ULL << map->range.first % WORD;
+	if (at == map->range.last / WORD)
+		mask &= ~0ULL >> (WORD - 1 - map->range.last % WORD);
+	if (map->ike && at == RSIP_IKE_PORT / WORD)
+		mask &= ~(1ULL << RSIP_IKE_PORT % WORD);
+	if (map->ike && at == RSIP_NATT_PORT / WORD)
+		mask &= ~(1ULL << RSIP_NATT_PORT % WORD);
+	return mask;
+}
+
+static uint64_t free_ports(const struct portmap *map, unsigned int at)
+{
+	return map->free[at] & lent(map, at);
+}
+
+void portmap_init(struct portmap *map, struct num_range range, bool ike)
+{
+	memset(map->free, 0xff, sizeof(map->free));
+	portmap_lend(map, range, ike);
+}
+
+void portmap_lend(struct portmap *map, struct num_range range, bool ike)
+{
 	map->range = range;
-	for (uint32_t port = range.first; port <= range.last; port++)
-		map->free[port / WORD] |= 1ULL << port % WORD;
-	map->count = range.last - range.first + 1;
+	map->ike = ike;
+	map->count = 0;
+	for (unsigned int at = 0; at < PORTMAP_WORDS; at++)
+		map->count += (uint32_t)__builtin_popcountll(free_ports(map, at));
 }
 
 bool portmap_has(const struct portmap *map, uint16_t port)
 {
-	return map->free[port / WORD] >> port % WORD & 1;
+	return free_ports(map, port / WORD) >> port % WORD & 1;
 }
 
 void portmap_set(struct portmap *map, uint16_t first, uint16_t count, bool is_free)
@@ -32,7 +63,8 @@ void portmap_set(struct portmap *map, uint16_t first, uint16_t count, bool is_fr
 		uint64_t bit = 1ULL << port % WORD;
 		uint64_t *word = &map->free[port / WORD];
 
-		map->count += is_free - (*word & bit ? 1 : 0);
+		if (lent(map, port / WORD) & bit)
+			map->count += is_free - (*word & bit ? 1 : 0);
 		*word = is_free ? *word | bit : *word & ~bit;
 	}
 }
@@ -65,7 +97,7 @@ static int find_in_words(const struct portmap *map, unsigned int count, unsigned
 
 	for (unsigned int i = 0; i < words; i++) {
 		unsigned int at = first + (begin + i < words ? begin + i : begin + i - words);
-		uint64_t starts = map->free[at] ? run_starts(map->free[at], count, size) : 0;
+		uint64_t word = free_ports(map, at), starts = word ? run_starts(word, count, size) : 0;
 
 		if (starts)
 			return at * WORD + select_bit(starts, arc4random_uniform(__builtin_popcountll(starts)));
@@ -81,12 +113,11 @@ static int find_over_words(const struct portmap *map, unsigned int count, unsign
 
 	for (unsigned int i = 0; i < groups; i++) {
 		unsigned int port = (begin + i) % groups * size;
-		const uint64_t *word = &map->free[port / WORD];
-		unsigned int left = count;
+		unsigned int at = port / WORD, left = count;
 
-		for (; left >= WORD && *word == ~0ULL; left -= WORD)
-			word++;
-		if (left < WORD && (left == 0 || (*word & tail) == tail))
+		for (; left >= WORD && free_ports(map, at) == ~0ULL; left -= WORD)
+			at++;
+		if (left < WORD && (left == 0 || (free_ports(map, at) & tail) == tail))
 			return port;
 	}
 	return -1;

@@ -42,6 +42,7 @@ static struct client *new_client(struct exchange *x, const struct config_client 
 	if (client)
 		err = datapath_client_add(s->dp, x->from->source, x->from->local, client->client_id);
 	if (client && !err) {
+		session->configuration = s->configuration;
 		client->session = session;
 		return client;
 	}

@@ -42,7 +42,7 @@ static const struct session *session_of(const struct client *client)
 }
 
 /* An asynchronous message: counter 0, to where the host was heard last (T-23, T-31). */
-static void send_async(struct sessions *s, const struct client *client, uint8_t type, uint32_t bind_id)
+void session_tell(struct sessions *s, const struct client *client, uint8_t type, uint32_t bind_id)
 {
 	struct msg m = {
 		.type = type,
@@ -327,6 +327,8 @@ void session_input(struct sessions *s, const struct origin *from, const uint8_t 
 	request.counter = m.counter;
 	request.hash = replay_hash(data, len, s->secret);
 	x.client = lease_client_by_address(s->leases, from->source);
+	if (x.client && !refit_client(s, x.client, now))
+		x.client = NULL;
 	if (!is_new(s, x.client, &request))
 		return;
 	answer = execute(&x, &error);
@@ -344,14 +346,14 @@ static void bind_expired(struct bind *bind, uint64_t now, void *arg)
 	uint32_t bind_id = bind->bind_id;
 
 	bind_end(s, bind, "the lease ran out", now);
-	send_async(s, client, RSIP_FREE_RESPONSE, bind_id);
+	session_tell(s, client, RSIP_FREE_RESPONSE, bind_id);
 }
 
 static void client_expired(struct client *client, uint64_t now, void *arg)
 {
 	struct sessions *s = arg;
 
-	send_async(s, client, RSIP_DEREGISTER_RESPONSE, 0);
+	session_tell(s, client, RSIP_DEREGISTER_RESPONSE, 0);
 	register_end(s, client, "the registration ran out", now);
 }
 
@@ -369,7 +371,7 @@ static bool stop_client(struct client *client, void *arg)
 {
 	struct ending *ending = arg;
 
-	send_async(ending->s, client, RSIP_DEREGISTER_RESPONSE, 0);
+	session_tell(ending->s, client, RSIP_DEREGISTER_RESPONSE, 0);
 	register_end(ending->s, client, "the gateway stops", ending->now);
 	return true;
 }
@@ -387,7 +389,7 @@ bool session_evict(struct sessions *s, uint32_t client_id, uint64_t now)
 
 	if (!client)
 		return false;
-	send_async(s, client, RSIP_DEREGISTER_RESPONSE, 0);
+	session_tell(s, client, RSIP_DEREGISTER_RESPONSE, 0);
 	register_end(s, client, "taken off by the operator", now);
 	return true;
 }
@@ -400,7 +402,7 @@ bool session_free_bind(struct sessions *s, uint32_t client_id, uint32_t bind_id,
 	if (!bind)
 		return false;
 	bind_end(s, bind, "taken back by the operator", now);
-	send_async(s, client, RSIP_FREE_RESPONSE, bind_id);
+	session_tell(s, client, RSIP_FREE_RESPONSE, bind_id);
 	return true;
 }
 

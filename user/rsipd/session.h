@@ -42,6 +42,28 @@ void sessions_stop(struct sessions *s, uint64_t now);
 bool session_evict(struct sessions *s, uint32_t client_id, uint64_t now);
 bool session_free_bind(struct sessions *s, uint32_t client_id, uint32_t bind_id, uint64_t now);
 
+/* What a reload ended. */
+struct session_unfit {
+	__be32 host;
+	uint32_t client_id;
+	uint32_t bind_id;		/* 0: the registration with all its binds */
+	const char *why;
+};
+typedef void session_report(const struct session_unfit *what, void *arg);
+
+/*
+ * A reload: `running`, the configuration that sessions_new() was given, takes
+ * from `fresh` what can change (config_swap()). 0; `fresh` then holds what was
+ * replaced, and must stay as it is until sessions_refit() is through. -EBUSY
+ * while an earlier one is not, or -ENOMEM, with nothing changed.
+ * A host is asked no later than its next request whether what it has fits, told
+ * what is taken from it, and `report` hears of each.
+ */
+int sessions_change(struct sessions *s, struct config *running, struct config *fresh, session_report *report,
+		    void *arg);
+/* Looks at some more hosts: a few milliseconds of work. False: it was the last part. */
+bool sessions_refit(struct sessions *s, uint64_t now);
+
 /* Counters for rsipctl and metrics: messages by type in and out, errors by
  * code, messages dropped without an answer. */
 #define SESSION_ERROR_MAX	404
