@@ -6,9 +6,10 @@
  */
 #include "rsip/client.h"
 
-#include <arpa/inet.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include <utlist.h>
 
 #define MS_PER_S	1000u
 #define US_PER_MS	1000u
@@ -23,6 +24,7 @@
 struct request {
 	uint8_t type;			/* 0: none */
 	uint32_t client_id, bind_id;	/* those of the request, or 0 */
+	unsigned int slot;		/* what it is about: its number, or 0 */
 	bool named;			/* ASSIGN: asked for an address or ports by name */
 	uint64_t first_ms;		/* first sending of these bytes: leases count from here (LSE-10) */
 };
@@ -36,6 +38,26 @@ struct pending {
 	uint8_t bytes[RSIP_MESSAGE_MAX];
 };
 
+struct backoff {
+	uint64_t at;			/* not before this */
+	uint64_t ms;			/* the next one */
+};
+
+/* One thing wanted, and the lease that is it. */
+struct slot {
+	struct slot *next;
+	unsigned int id;
+	struct want want;
+	bool dropped;			/* taken off when nothing of it is left at the gateway */
+	bool unnamed;			/* what was named was refused: ask for any (HOST-11) */
+	struct backoff ask;
+	bool has_lease;
+	struct client_lease lease;
+	uint64_t extend_at;
+	bool to_free;			/* a bind of it that cannot be used, or is not wanted any more */
+	uint32_t free_id;
+};
+
 struct client {
 	const struct client_ops *ops;
 	void *arg;
@@ -44,13 +66,12 @@ struct client {
 	uint32_t counter;		/* of the request in flight, or of the next one */
 
 	bool wanted, stopping;
-	struct client_want want;
-	bool unnamed;			/* the named address was refused: ask for any (HOST-11) */
+	struct slot *slots;		/* utlist */
+	unsigned int last_id;
 	bool tcp_tried;			/* 102 was followed once (HOST-12) */
 	bool started_over;		/* since the last grant, because the gateway and we disagreed */
 	bool last_try;			/* a DE-REGISTER_REQUEST of client_stop() was refused */
-	uint64_t retry_at;		/* REGISTER and ASSIGN not before this */
-	uint64_t backoff_ms;
+	struct backoff reg;		/* for REGISTER_REQUEST, and DE-REGISTER_REQUEST while stopping */
 	uint64_t check_at;		/* violations are not looked into before this (ASY-08) */
 
 	bool registered;
@@ -59,14 +80,8 @@ struct client {
 	uint8_t local_policy, remote_policy;
 	uint8_t methods[MSG_REPEAT_MAX], method_count, tunnels[MSG_REPEAT_MAX], tunnel_count;
 
-	bool has_lease;
-	struct client_lease lease;
-	uint64_t extend_at;
-
 	bool forget;			/* DE-REGISTER this ID first: the gateway and we disagree */
 	uint32_t forget_id;
-	bool to_free;			/* a bind that cannot be used */
-	uint32_t free_id;
 
 	bool asking;			/* client_query() */
 	uint8_t *tuples;
@@ -88,24 +103,73 @@ struct client *client_new(const struct client_ops *ops, const struct client_timi
 	c->first_us = timing && timing->first_us ? timing->first_us : RSIP_RETRY_FIRST_US;
 	c->sends = timing && timing->sends ? timing->sends : RSIP_RETRY_SENDS;
 	c->counter = 1;
-	c->backoff_ms = BACKOFF_FIRST_MS;
+	c->reg.ms = BACKOFF_FIRST_MS;
 	return c;
+}
+
+static void slot_free(struct slot *slot)
+{
+	free((void *)slot->lease.spis.list);
+	free(slot);
 }
 
 void client_free(struct client *c)
 {
+	struct slot *slot, *next;
+
 	if (!c)
 		return;
-	free((void *)c->lease.spis.list);
+	LL_FOREACH_SAFE(c->slots, slot, next)
+		slot_free(slot);
 	free(c->tuples);
 	free(c);
 }
 
 /* --- state ------------------------------------------------------------------------- */
 
+/* NULL: no memory */
+static struct slot *slot_new(struct client *c, const struct want *want)
+{
+	struct slot *slot = calloc(1, sizeof(*slot));
+
+	if (!slot)
+		return NULL;
+	slot->id = ++c->last_id;
+	slot->want = *want;
+	slot->ask.ms = BACKOFF_FIRST_MS;
+	LL_APPEND(c->slots, slot);
+	return slot;
+}
+
+static struct slot *slot_by_id(const struct client *c, unsigned int id)
+{
+	struct slot *slot;
+
+	LL_SEARCH_SCALAR(c->slots, slot, id, id);
+	return slot;
+}
+
+static struct slot *slot_by_bind(const struct client *c, uint32_t bind_id)
+{
+	struct slot *slot;
+
+	LL_FOREACH(c->slots, slot)
+		if (slot->has_lease && slot->lease.bind_id == bind_id)
+			return slot;
+	return NULL;
+}
+
+static struct slot *slot_with_lease(const struct client *c)
+{
+	struct slot *slot;
+
+	LL_SEARCH_SCALAR(c->slots, slot, has_lease, true);
+	return slot;
+}
+
 static void show_state(struct client *c)
 {
-	enum client_state state = c->has_lease ? CLIENT_ASSIGNED :
+	enum client_state state = slot_with_lease(c) ? CLIENT_ASSIGNED :
 				  c->registered ? CLIENT_REGISTERED : CLIENT_UNREGISTERED;
 
 	if (state == c->shown)
@@ -114,17 +178,25 @@ static void show_state(struct client *c)
 	c->ops->state(state, c->arg);
 }
 
-static void end_lease(struct client *c, enum client_end why)
+static void end_lease(struct client *c, struct slot *slot, enum client_end why)
 {
-	struct client_lease lease = c->lease;
+	struct client_lease lease = slot->lease;
 
-	if (!c->has_lease)
+	if (!slot->has_lease)
 		return;
-	c->has_lease = false;
-	c->lease = (struct client_lease){};
+	slot->has_lease = false;
+	slot->lease = (struct client_lease){};
 	c->ops->ended(&lease, why, c->arg);
 	free((void *)lease.spis.list);
 	show_state(c);
+}
+
+static void end_leases(struct client *c, enum client_end why)
+{
+	struct slot *slot;
+
+	LL_FOREACH(c->slots, slot)
+		end_lease(c, slot, why);
 }
 
 static void end_query(struct client *c, const struct msg *response)
@@ -140,25 +212,27 @@ static void end_query(struct client *c, const struct msg *response)
 
 static void end_registration(struct client *c, enum client_end why)
 {
+	struct slot *slot;
+
 	c->registered = false;
-	c->to_free = false;
-	end_lease(c, why);
+	LL_FOREACH(c->slots, slot)
+		slot->to_free = false;
+	end_leases(c, why);
 	end_query(c, NULL);
 	show_state(c);
 }
 
-/* The next REGISTER or ASSIGN waits, twice as long each time. Returns when. */
-static uint64_t back_off(struct client *c, uint64_t now)
+/* The next try waits, twice as long each time. Returns when it is. */
+static uint64_t back_off(struct backoff *backoff, uint64_t now)
 {
-	c->retry_at = now + c->backoff_ms;
-	c->backoff_ms = c->backoff_ms * 2 < BACKOFF_LAST_MS ? c->backoff_ms * 2 : BACKOFF_LAST_MS;
-	return c->retry_at;
+	backoff->at = now + backoff->ms;
+	backoff->ms = backoff->ms * 2 < BACKOFF_LAST_MS ? backoff->ms * 2 : BACKOFF_LAST_MS;
+	return backoff->at;
 }
 
-static void reset_backoff(struct client *c)
+static void reset(struct backoff *backoff)
 {
-	c->backoff_ms = BACKOFF_FIRST_MS;
-	c->retry_at = 0;
+	*backoff = (struct backoff){ .ms = BACKOFF_FIRST_MS };
 }
 
 /* The gateway knows this ID, or did: clear its side, then register. At once, but no second time without a lease between. */
@@ -167,16 +241,16 @@ static uint64_t start_over(struct client *c, uint32_t old_id, uint64_t now)
 	c->forget = true;
 	c->forget_id = old_id;
 	if (c->started_over)
-		return back_off(c, now);
+		return back_off(&c->reg, now);
 	c->started_over = true;
-	return c->retry_at = now;
+	return c->reg.at = now;
 }
 
 /* The gateway does not know us as we know ourselves: drop all and begin anew (FAIL-06, FAIL-07). Returns when. */
 static uint64_t lose(struct client *c, uint64_t now)
 {
 	if (!c->registered)
-		return c->retry_at;
+		return c->reg.at;
 	end_registration(c, CLIENT_LOST);
 	return start_over(c, c->client_id, now);
 }
@@ -211,7 +285,7 @@ static void begin_schedule(struct client *c, uint64_t now)
  * one that got no answer is used again (A-30): the same bytes may have been
  * answered long ago, and their lease counts from then.
  */
-static void request(struct client *c, struct msg *m, uint64_t now)
+static void request(struct client *c, struct msg *m, const struct slot *slot, uint64_t now)
 {
 	struct pending *p = &c->pending;
 	uint8_t bytes[RSIP_MESSAGE_MAX];
@@ -229,6 +303,7 @@ static void request(struct client *c, struct msg *m, uint64_t now)
 		.type = m->type,
 		.client_id = m->client_id,
 		.bind_id = m->bind_id,
+		.slot = slot ? slot->id : 0,
 		.named = (m->has & MSG_HAS_LOCAL && !m->local.any) ||
 			 (m->has & MSG_HAS_LPORTS && m->lports.form == MSG_RUN),
 		.first_ms = first,
@@ -248,97 +323,149 @@ static struct request settle(struct client *c)
 	return was;
 }
 
-static void request_with_ids(struct client *c, uint8_t type, uint32_t client_id, uint32_t bind_id, uint64_t now)
+static void request_deregistration(struct client *c, uint32_t client_id, uint64_t now)
 {
-	struct msg m = { .type = type, .has = MSG_HAS(RSIP_PARAM_CLIENT_ID), .client_id = client_id };
-
-	if (type == RSIP_EXTEND_REQUEST || type == RSIP_FREE_REQUEST) {
-		m.has |= MSG_HAS(RSIP_PARAM_BIND_ID);
-		m.bind_id = bind_id;
-	}
-	if (type == RSIP_EXTEND_REQUEST && c->want.lease) {
-		m.has |= MSG_HAS(RSIP_PARAM_LEASE_TIME);
-		m.lease = c->want.lease;
-	}
-	if (type == RSIP_QUERY_REQUEST && c->tuples_len) {
-		m.has |= MSG_HAS_TUPLES;
-		m.tuples = c->tuples;
-		m.tuples_len = c->tuples_len;
-	}
-	request(c, &m, now);
-}
-
-static struct msg_addr want_addr(__be32 addr)
-{
-	return (struct msg_addr){ .type = RSIP_ADDR_IPV4, .any = !addr, .v4 = addr };
-}
-
-/* Don't-need ports stand in both places or in none. */
-static void want_ports(const struct client_want *want, bool named, struct msg *m)
-{
-	if (!want->ports && want->ipsec) {
-		m->lports.form = m->rports.form = MSG_NOT_NEEDED;
-		return;
-	}
-	m->lports.form = want->first_port && named ? MSG_RUN : MSG_ANY;
-	m->lports.first = want->first_port;
-	m->lports.count = want->ports ? want->ports : 1;
-	m->rports.form = want->remote_port ? MSG_RUN : MSG_ANY;
-	m->rports.count = 1;
-	m->rports.first = want->remote_port;
-}
-
-static void request_assignment(struct client *c, uint64_t now)
-{
-	const struct client_want *want = &c->want;
 	struct msg m = {
-		.type = want->ipsec ? RSIP_ASSIGN_REQUEST_RSIPSEC : RSIP_ASSIGN_REQUEST_RSAP,
-		.has = MSG_HAS(RSIP_PARAM_CLIENT_ID) | MSG_HAS_LOCAL | MSG_HAS_LPORTS | MSG_HAS_REMOTE |
-		       MSG_HAS_RPORTS,
-		.client_id = c->client_id,
-		.local = want_addr(c->unnamed ? 0 : want->local),
-		.remote = want_addr(want->remote),
+		.type = RSIP_DEREGISTER_REQUEST,
+		.has = MSG_HAS(RSIP_PARAM_CLIENT_ID),
+		.client_id = client_id,
 	};
 
-	want_ports(want, !c->unnamed, &m);
-	if (want->ipsec) {
-		m.has |= MSG_HAS(RSIP_PARAM_SPI);
-		m.spis.form = MSG_ANY;
-		m.spis.count = want->spis ? want->spis : 1;
+	request(c, &m, NULL, now);
+}
+
+static void request_query(struct client *c, uint64_t now)
+{
+	struct msg m = {
+		.type = RSIP_QUERY_REQUEST,
+		.has = MSG_HAS(RSIP_PARAM_CLIENT_ID) | (c->tuples_len ? MSG_HAS_TUPLES : 0),
+		.client_id = c->client_id,
+		.tuples = c->tuples,
+		.tuples_len = c->tuples_len,
+	};
+
+	request(c, &m, NULL, now);
+}
+
+static void request_free(struct client *c, const struct slot *slot, uint64_t now)
+{
+	struct msg m = {
+		.type = RSIP_FREE_REQUEST,
+		.has = MSG_HAS(RSIP_PARAM_CLIENT_ID) | MSG_HAS(RSIP_PARAM_BIND_ID),
+		.client_id = c->client_id,
+		.bind_id = slot->free_id,
+	};
+
+	request(c, &m, slot, now);
+}
+
+static void request_extension(struct client *c, const struct slot *slot, uint64_t now)
+{
+	struct msg m = {
+		.type = RSIP_EXTEND_REQUEST,
+		.has = MSG_HAS(RSIP_PARAM_CLIENT_ID) | MSG_HAS(RSIP_PARAM_BIND_ID) |
+		       (slot->want.lease ? MSG_HAS(RSIP_PARAM_LEASE_TIME) : 0),
+		.client_id = c->client_id,
+		.bind_id = slot->lease.bind_id,
+		.lease = slot->want.lease,
+	};
+
+	request(c, &m, slot, now);
+}
+
+/* The address to ask for by name: the one that is wanted, or one that is ours already. 0: any. */
+static __be32 address_for(const struct client *c, const struct slot *slot)
+{
+	const struct slot *other;
+
+	if (slot->unnamed || slot->want.kind == WANT_WHOLE || slot->want.local)
+		return slot->unnamed ? 0 : slot->want.local;
+	LL_FOREACH(c->slots, other)
+		if (other->has_lease && other->want.kind != WANT_WHOLE)
+			return other->lease.local;
+	return 0;
+}
+
+static void request_assignment(struct client *c, const struct slot *slot, uint64_t now)
+{
+	struct msg m;
+
+	want_write(&slot->want, c->client_id, address_for(c, slot), !slot->unnamed, &m);
+	request(c, &m, slot, now);
+}
+
+static void fail(struct client *c, uint8_t type, uint16_t error, unsigned int slot, uint64_t again)
+{
+	struct client_failure failure = { .type = type, .error = error, .id = slot };
+
+	failure.again_ms = c->stopping || again == NEVER ? 0 : again;
+	c->ops->failed(&failure, c->arg);
+}
+
+static bool wants_to_ask(const struct slot *slot, uint64_t now)
+{
+	return !slot->has_lease && !slot->dropped && now >= slot->ask.at;
+}
+
+/* The next one that has to be asked for. What the flow policy has no room for is not, before the next registration. */
+static struct slot *slot_to_ask(struct client *c, uint64_t now)
+{
+	struct slot *slot;
+
+	LL_FOREACH(c->slots, slot) {
+		if (!wants_to_ask(slot, now))
+			continue;
+		if (want_permitted(&slot->want, c->local_policy, c->remote_policy))
+			return slot;
+		slot->ask.at = NEVER;
+		fail(c, want_request_type(&slot->want), RSIP_E_FLOW_POLICY_VIOLATION, slot->id, NEVER);
 	}
-	if (want->lease) {
-		m.has |= MSG_HAS(RSIP_PARAM_LEASE_TIME);
-		m.lease = want->lease;
-	}
-	if (want->tunnel) {
-		m.has |= MSG_HAS(RSIP_PARAM_TUNNEL_TYPE);
-		m.tunnels[m.tunnel_count++] = want->tunnel;
-	}
-	request(c, &m, now);
+	return NULL;
+}
+
+/* Of those that have to be extended the one that ends first. */
+static struct slot *slot_to_extend(const struct client *c, uint64_t now)
+{
+	struct slot *slot, *first = NULL;
+
+	LL_FOREACH(c->slots, slot)
+		if (slot->has_lease && now >= slot->extend_at && (!first || slot->lease.expires < first->lease.expires))
+			first = slot;
+	return first;
+}
+
+/* Sends what is to be done next for the leases. */
+static void next_for_leases(struct client *c, uint64_t now)
+{
+	struct slot *slot;
+
+	LL_SEARCH_SCALAR(c->slots, slot, to_free, true);
+	if (slot)
+		request_free(c, slot, now);
+	else if (c->asking)
+		request_query(c, now);
+	else if ((slot = slot_to_extend(c, now)))
+		request_extension(c, slot, now);
+	else if ((slot = slot_to_ask(c, now)))
+		request_assignment(c, slot, now);
 }
 
 /* Sends what is to be done next. False: nothing, now. */
 static bool next_request(struct client *c, uint64_t now)
 {
 	struct msg reg = { .type = RSIP_REGISTER_REQUEST };
-	bool may = now >= c->retry_at;
+	bool may = now >= c->reg.at;
 
 	if (c->forget)
-		request_with_ids(c, RSIP_DEREGISTER_REQUEST, c->forget_id, 0, now);
+		request_deregistration(c, c->forget_id, now);
 	else if (c->stopping && c->registered && may)
-		request_with_ids(c, RSIP_DEREGISTER_REQUEST, c->client_id, 0, now);
+		request_deregistration(c, c->client_id, now);
 	else if (c->stopping || !c->wanted)
 		return false;
-	else if (c->registered && c->to_free)
-		request_with_ids(c, RSIP_FREE_REQUEST, c->client_id, c->free_id, now);
-	else if (c->registered && c->asking)
-		request_with_ids(c, RSIP_QUERY_REQUEST, c->client_id, 0, now);
-	else if (c->has_lease && now >= c->extend_at)
-		request_with_ids(c, RSIP_EXTEND_REQUEST, c->client_id, c->lease.bind_id, now);
-	else if (!c->registered && may)
-		request(c, &reg, now);
-	else if (c->registered && !c->has_lease && may)
-		request_assignment(c, now);
+	else if (c->registered)
+		next_for_leases(c, now);
+	else if (may)
+		request(c, &reg, NULL, now);
 	return c->pending.is.type != 0;
 }
 
@@ -346,18 +473,14 @@ static bool next_request(struct client *c, uint64_t now)
 
 static bool is_assign_request(uint8_t type)
 {
-	return type == RSIP_ASSIGN_REQUEST_RSAP || type == RSIP_ASSIGN_REQUEST_RSIPSEC;
+	return type == RSIP_ASSIGN_REQUEST_RSA || type == RSIP_ASSIGN_REQUEST_RSAP || type == RSIP_LISTEN_REQUEST ||
+	       type == RSIP_ASSIGN_REQUEST_RSIPSEC;
 }
 
 static bool is_assign_response(uint8_t type)
 {
 	return type == RSIP_ASSIGN_RESPONSE_RSA || type == RSIP_ASSIGN_RESPONSE_RSAP ||
 	       type == RSIP_LISTEN_RESPONSE || type == RSIP_ASSIGN_RESPONSE_RSIPSEC;
-}
-
-static void fail(struct client *c, uint8_t type, uint16_t error, uint64_t again)
-{
-	c->ops->failed(type, error, c->stopping ? 0 : again, c->arg);
 }
 
 /* De-registered, or as good as. */
@@ -370,48 +493,59 @@ static void forgotten(struct client *c)
 		end_registration(c, CLIENT_RELEASED);
 }
 
-/* Half of what is left, again and again, but not every instant at the end (EXT-07, SCALE-03). */
-static void plan_extension(struct client *c, uint64_t now)
+/* Half of what is left, again and again, but not every instant at the end (EXT-07, SCALE-03). Returns when. */
+static uint64_t plan_extension(struct slot *slot, uint64_t now)
 {
-	uint64_t left = c->lease.expires > now ? c->lease.expires - now : 0;
+	uint64_t left = slot->lease.expires > now ? slot->lease.expires - now : 0;
 
-	c->extend_at = now + (left / 2 > EXTEND_LAST_MS ? left / 2 : left);
+	return slot->extend_at = now + (left / 2 > EXTEND_LAST_MS ? left / 2 : left);
 }
 
 /* No answer to all sendings: every state falls back to where it came from (FAIL-12). */
 static void time_out(struct client *c, uint64_t now)
 {
-	uint8_t type = c->pending.is.type;
+	struct request was = c->pending.is;
+	struct slot *slot = slot_by_id(c, was.slot);
 	uint64_t again = 0;
 
 	c->pending.is.type = 0;
-	switch (type) {
-	case RSIP_REGISTER_REQUEST:
-	case RSIP_ASSIGN_REQUEST_RSAP:
-	case RSIP_ASSIGN_REQUEST_RSIPSEC:
-		again = back_off(c, now);
-		break;
-	case RSIP_EXTEND_REQUEST:
-		plan_extension(c, now);
-		again = c->extend_at;
-		break;
-	case RSIP_FREE_REQUEST:
-		c->to_free = false;
-		break;
-	case RSIP_DEREGISTER_REQUEST:
+	if (was.type == RSIP_REGISTER_REQUEST)
+		again = back_off(&c->reg, now);
+	else if (is_assign_request(was.type))
+		again = back_off(&slot->ask, now);
+	else if (was.type == RSIP_EXTEND_REQUEST)
+		again = plan_extension(slot, now);
+	else if (was.type == RSIP_FREE_REQUEST)
+		slot->to_free = false;
+	else if (was.type == RSIP_DEREGISTER_REQUEST)
 		forgotten(c);
-		break;
-	case RSIP_QUERY_REQUEST:
+	else
 		end_query(c, NULL);
-		break;
+	fail(c, was.type, 0, was.slot, again);
+}
+
+/* Under local micro policy a bind has one port (FLOW-02): several ports are several leases. */
+static void split_ports(struct client *c)
+{
+	struct slot *slot, *more;
+
+	LL_FOREACH(c->slots, slot) {
+		if (slot->want.kind != WANT_PORTS || slot->want.exact)
+			continue;
+		while (slot->want.ports > 1 && (more = slot_new(c, &slot->want))) {
+			more->want.ports = 1;
+			more->want.first_port = 0;
+			slot->want.ports--;
+		}
 	}
-	fail(c, type, 0, again);
 }
 
 static void take_registration(struct client *c, const struct request *was, const struct msg *m, uint64_t now)
 {
+	struct slot *slot;
+
 	if (!m->lease) {
-		fail(c, was->type, 0, back_off(c, now));
+		fail(c, was->type, 0, 0, back_off(&c->reg, now));
 		return;
 	}
 	c->registered = true;
@@ -424,44 +558,14 @@ static void take_registration(struct client *c, const struct request *was, const
 	memcpy(c->tunnels, m->tunnels, sizeof(c->tunnels));
 	c->tunnel_count = m->tunnel_count;
 	if (!c->started_over)
-		reset_backoff(c);
-	c->retry_at = 0;
-	show_state(c);
-}
-
-/* 1-255 are reserved (RFC 4303 2.1): no stack takes them. */
-static bool spis_usable(const struct client_want *want, const struct msg_spis *spis)
-{
-	if (spis->form == MSG_ANY || spis->count < want->spis)
-		return false;
-	for (unsigned int i = 0; i < spis->count; i++) {
-		if (msg_spi_at(spis, i) < RSIP_SPI_FIRST)
-			return false;
+		reset(&c->reg);
+	if (c->local_policy == RSIP_POLICY_MICRO)
+		split_ports(c);
+	LL_FOREACH(c->slots, slot) {
+		slot->ask.at = 0;
+		slot->unnamed = false;
 	}
-	return true;
-}
-
-/* Can this host use what the answer grants, and is it what was asked for? */
-static bool usable(const struct client *c, const struct request *was, const struct msg *m)
-{
-	const struct client_want *want = &c->want;
-	uint8_t tunnel = m->tunnel_count ? m->tunnels[0] : RSIP_TUNNEL_IPIP;	/* */
-	bool no_ports = want->ipsec && !want->ports;
-
-	if (m->local.type != RSIP_ADDR_IPV4 || m->local.any || !m->lease)
-		return false;
-	if (was->named && want->local && m->local.v4 != want->local)
-		return false;
-	if (m->has & MSG_HAS_ENDPOINT && m->endpoint.type != RSIP_ADDR_IPV4)
-		return false;
-	if (no_ports ? m->lports.form != MSG_NOT_NEEDED :
-		       m->lports.form == MSG_NOT_NEEDED || m->lports.form == MSG_ANY || m->lports.count < want->ports)
-		return false;
-	if (want->ipsec && !spis_usable(want, &m->spis))
-		return false;
-	if (want->tunnel && tunnel != want->tunnel)
-		return false;
-	return tunnel == RSIP_TUNNEL_IPIP || tunnel == RSIP_TUNNEL_GRE;
+	show_state(c);
 }
 
 /* The SPI list of a message, as our own copy. False: no memory. */
@@ -482,25 +586,33 @@ static bool keep_spis(struct msg_spis *spis)
 }
 
 /* R = max(R, Bi), which both sides compute (LSE-03). */
-static void set_expiry(struct client *c, const struct request *was, uint32_t seconds, uint64_t now)
+static void set_expiry(struct client *c, struct slot *slot, const struct request *was, uint32_t seconds, uint64_t now)
 {
-	c->lease.expires = was->first_ms + (uint64_t)seconds * MS_PER_S;
-	if (c->registration_expires < c->lease.expires)
-		c->registration_expires = c->lease.expires;
-	plan_extension(c, now);
+	slot->lease.expires = was->first_ms + (uint64_t)seconds * MS_PER_S;
+	if (c->registration_expires < slot->lease.expires)
+		c->registration_expires = slot->lease.expires;
+	plan_extension(slot, now);
+}
+
+static void free_bind(struct slot *slot, uint32_t bind_id)
+{
+	slot->to_free = true;
+	slot->free_id = bind_id;
 }
 
 /* An assignment that cannot be used goes back (FAIL-14). */
-static void give_back(struct client *c, const struct request *was, uint32_t bind_id, uint64_t now)
+static void give_back(struct client *c, struct slot *slot, const struct request *was, uint32_t bind_id, uint64_t now)
 {
-	c->to_free = true;
-	c->free_id = bind_id;
-	fail(c, was->type, 0, back_off(c, now));
+	free_bind(slot, bind_id);
+	fail(c, was->type, 0, slot->id, back_off(&slot->ask, now));
 }
 
-static void take_assignment(struct client *c, const struct request *was, const struct msg *m, uint64_t now)
+/* The lease as the answer has it; false: no memory, or the host cannot use it. */
+static bool take_lease(struct client *c, struct slot *slot, const struct request *was, const struct msg *m)
 {
 	struct client_lease lease = {
+		.id = slot->id,
+		.want = slot->want,
 		.bind_id = m->bind_id,
 		.local = m->local.v4,
 		.endpoint = m->has & MSG_HAS_ENDPOINT ? m->endpoint.v4 : 0,
@@ -509,48 +621,64 @@ static void take_assignment(struct client *c, const struct request *was, const s
 		.tunnel = m->tunnel_count ? m->tunnels[0] : RSIP_TUNNEL_IPIP,
 	};
 
-	/* Given to a sending so old that it may have run out since: asked for anew, with the next counter. */
-	if (was->first_ms + (uint64_t)m->lease * MS_PER_S <= now && m->lease) {
-		c->to_free = true;
-		c->free_id = m->bind_id;
-		return;
+	if (!want_fits(&slot->want, was->named && !slot->unnamed, m) || !keep_spis(&lease.spis))
+		return false;
+	if (c->ops->accepts && !c->ops->accepts(&lease, c->arg)) {
+		free((void *)lease.spis.list);
+		return false;
 	}
-	if (!usable(c, was, m) || !keep_spis(&lease.spis)) {
-		give_back(c, was, m->bind_id, now);
-		return;
-	}
-	c->lease = lease;
-	c->has_lease = true;
-	c->started_over = false;
-	set_expiry(c, was, m->lease, now);
-	reset_backoff(c);
-	show_state(c);
-	c->ops->granted(&c->lease, c->arg);
+	slot->lease = lease;
+	slot->has_lease = true;
+	return true;
 }
 
-static void take_extension(struct client *c, const struct request *was, const struct msg *m, uint64_t now)
+static void take_assignment(struct client *c, struct slot *slot, const struct request *was, const struct msg *m,
+			    uint64_t now)
 {
-	if (!c->has_lease || m->bind_id != c->lease.bind_id) {
-		c->to_free = true;	/* we let it run out meanwhile */
-		c->free_id = m->bind_id;
+	/* Not wanted any more; or given to a sending so old that it may have run out since: asked for
+	 * anew, with the next counter. */
+	if (slot->dropped || (was->first_ms + (uint64_t)m->lease * MS_PER_S <= now && m->lease)) {
+		free_bind(slot, m->bind_id);
 		return;
 	}
-	set_expiry(c, was, m->lease, now);
-	c->ops->extended(&c->lease, c->arg);
+	if (!take_lease(c, slot, was, m)) {
+		give_back(c, slot, was, m->bind_id, now);
+		return;
+	}
+	c->started_over = false;
+	set_expiry(c, slot, was, m->lease, now);
+	reset(&slot->ask);
+	reset(&c->reg);
+	show_state(c);
+	c->ops->granted(&slot->lease, c->arg);
+}
+
+static void take_extension(struct client *c, struct slot *slot, const struct request *was, const struct msg *m,
+			   uint64_t now)
+{
+	if (!slot->has_lease || m->bind_id != slot->lease.bind_id) {
+		free_bind(slot, m->bind_id);	/* we let it run out meanwhile */
+		return;
+	}
+	set_expiry(c, slot, was, m->lease, now);
+	c->ops->extended(&slot->lease, c->arg);
 }
 
 /* The bind is gone, by the gateway's will: ask anew, not at once. */
 static void lose_bind(struct client *c, uint32_t bind_id, uint64_t now)
 {
-	if (!c->has_lease || bind_id != c->lease.bind_id)
+	struct slot *slot = slot_by_bind(c, bind_id);
+
+	if (!slot)
 		return;
-	end_lease(c, CLIENT_TAKEN_BACK);
-	back_off(c, now);
+	back_off(&slot->ask, now);
+	end_lease(c, slot, CLIENT_TAKEN_BACK);
 }
 
 static void take_answer(struct client *c, const struct msg *m, uint64_t now)
 {
 	struct request was = settle(c);
+	struct slot *slot = slot_by_id(c, was.slot);
 
 	/* The registration ended while this was on its way. */
 	if (!c->registered && m->type != RSIP_REGISTER_RESPONSE && m->type != RSIP_DEREGISTER_RESPONSE)
@@ -559,15 +687,17 @@ static void take_answer(struct client *c, const struct msg *m, uint64_t now)
 	case RSIP_REGISTER_RESPONSE:
 		take_registration(c, &was, m, now);
 		break;
+	case RSIP_ASSIGN_RESPONSE_RSA:
 	case RSIP_ASSIGN_RESPONSE_RSAP:
 	case RSIP_ASSIGN_RESPONSE_RSIPSEC:
-		take_assignment(c, &was, m, now);
+	case RSIP_LISTEN_RESPONSE:
+		take_assignment(c, slot, &was, m, now);
 		break;
 	case RSIP_EXTEND_RESPONSE:
-		take_extension(c, &was, m, now);
+		take_extension(c, slot, &was, m, now);
 		break;
 	case RSIP_FREE_RESPONSE:
-		c->to_free = false;
+		slot->to_free = false;
 		lose_bind(c, m->bind_id, now);	/* in place of an EXTEND_RESPONSE */
 		break;
 	case RSIP_DEREGISTER_RESPONSE:
@@ -595,38 +725,51 @@ static uint64_t refused_deregistration(struct client *c, uint16_t error, uint64_
 		return 0;
 	}
 	c->last_try = true;
-	return c->retry_at = now + BACKOFF_FIRST_MS;
+	return c->reg.at = now + BACKOFF_FIRST_MS;
 }
 
 static uint64_t refused_registration(struct client *c, const struct msg *m, uint64_t now)
 {
 	if (m->error == RSIP_E_ALREADY_REGISTERED && m->has & MSG_HAS(RSIP_PARAM_CLIENT_ID))
 		return start_over(c, m->client_id, now);	/* FAIL-02 */
-	return back_off(c, now);
+	return back_off(&c->reg, now);
+}
+
+/* Is an error about what was named, and can others do instead? Of an address that was only preferred
+ * any error is. */
+static bool try_unnamed(const struct slot *slot, const struct request *was, uint16_t error)
+{
+	if (!was->named || slot->want.exact)
+		return false;
+	if (error == RSIP_E_LOCAL_ADDRPORT_INUSE || error == RSIP_E_IPSEC_SPI_INUSE)
+		return true;
+	return !slot->want.local && !slot->want.first_port && error >= RSIP_E_LOCAL_ADDR_UNAVAILABLE;
 }
 
 /* HOST-11: what was asked for by name is asked for again without; what is short is waited for. */
-static uint64_t refused_assignment(struct client *c, const struct request *was, uint16_t error, uint64_t now)
+static uint64_t refused_assignment(struct slot *slot, const struct request *was, uint16_t error, uint64_t now)
 {
-	if ((error == RSIP_E_LOCAL_ADDRPORT_INUSE || error == RSIP_E_IPSEC_SPI_INUSE) && was->named) {
-		c->unnamed = true;
-		return c->retry_at = now;
-	}
-	return back_off(c, now);
+	if (!try_unnamed(slot, was, error))
+		return back_off(&slot->ask, now);
+	slot->unnamed = true;
+	return slot->ask.at = now;
 }
 
-static uint64_t refused_extension(struct client *c, const struct request *was, uint16_t error, uint64_t now)
+static uint64_t refused_extension(struct client *c, struct slot *slot, const struct request *was, uint16_t error,
+				  uint64_t now)
 {
 	if (error == RSIP_E_BAD_BIND_ID)
 		lose_bind(c, was->bind_id, now);
-	else if (c->has_lease)
-		plan_extension(c, now);
-	return c->has_lease ? c->extend_at : c->retry_at;
+	else if (slot->has_lease)
+		plan_extension(slot, now);
+	return slot->has_lease ? slot->extend_at : slot->ask.at;
 }
 
 /* What an error means for what was asked. Returns when that is tried again, 0: not at all. */
 static uint64_t refused(struct client *c, const struct request *was, const struct msg *m, uint64_t now)
 {
+	struct slot *slot = slot_by_id(c, was->slot);
+
 	if (m->error == RSIP_E_USE_TCP && !c->tcp_tried) {
 		c->tcp_tried = true;
 		c->ops->use_tcp(c->arg);	/* HOST-12: the same goes out again */
@@ -637,21 +780,18 @@ static uint64_t refused(struct client *c, const struct request *was, const struc
 	if (was->type == RSIP_QUERY_REQUEST)
 		end_query(c, NULL);
 	if (was->type == RSIP_FREE_REQUEST)
-		c->to_free = false;
+		slot->to_free = false;
 	if (means_unregistered(m->error))
 		return lose(c, now);
-	switch (was->type) {
-	case RSIP_REGISTER_REQUEST:
+	if (was->type == RSIP_REGISTER_REQUEST)
 		return refused_registration(c, m, now);
-	case RSIP_ASSIGN_REQUEST_RSAP:
-	case RSIP_ASSIGN_REQUEST_RSIPSEC:
-		return refused_assignment(c, was, m->error, now);
-	case RSIP_EXTEND_REQUEST:
-		return refused_extension(c, was, m->error, now);
-	case RSIP_FREE_REQUEST:
-		/* 306: it is free. Otherwise only a new registration frees it (FREE-06). */
-		return m->error == RSIP_E_BAD_BIND_ID ? 0 : lose(c, now);
-	}
+	if (is_assign_request(was->type))
+		return refused_assignment(slot, was, m->error, now);
+	if (was->type == RSIP_EXTEND_REQUEST)
+		return refused_extension(c, slot, was, m->error, now);
+	/* 306: it is free. Otherwise only a new registration frees it (FREE-06). */
+	if (was->type == RSIP_FREE_REQUEST && m->error != RSIP_E_BAD_BIND_ID)
+		return lose(c, now);
 	return 0;
 }
 
@@ -662,24 +802,25 @@ static void take_error(struct client *c, const struct msg *m, uint64_t now)
 
 	c->last_error = m->error;
 	again = refused(c, &was, m, now);
-	fail(c, was.type, m->error, again);
+	fail(c, was.type, m->error, was.slot, again);
 }
 
 /* --- input ------------------------------------------------------------------------------- */
 
 /* A report of the data plane: is our state what the gateway has? One EXTEND tells; reports come in swarms (ASY-08). */
-static void take_report(struct client *c, uint16_t error, uint64_t now)
+static void take_report(struct client *c, const struct msg *m, uint64_t now)
 {
+	struct slot *slot = m->has & MSG_HAS(RSIP_PARAM_BIND_ID) ? slot_by_bind(c, m->bind_id) : slot_with_lease(c);
 	uint64_t again = 0;
 
-	c->last_error = error;
-	if (means_unregistered(error)) {
+	c->last_error = m->error;
+	if (means_unregistered(m->error)) {
 		again = lose(c, now);
-	} else if (c->has_lease && now >= c->check_at) {
+	} else if (slot && now >= c->check_at) {
 		c->check_at = now + CHECK_MS;
-		c->extend_at = again = now;
+		slot->extend_at = again = now;
 	}
-	fail(c, RSIP_ERROR_RESPONSE, error, again);
+	fail(c, RSIP_ERROR_RESPONSE, m->error, slot ? slot->id : 0, again);
 }
 
 /* The gateway speaks for itself (ASY-01); what we wait for is still to come (ASY-02). */
@@ -690,13 +831,13 @@ static void take_asynchronous(struct client *c, const struct msg *m, uint64_t no
 	switch (m->type) {
 	case RSIP_DEREGISTER_RESPONSE:
 		end_registration(c, CLIENT_TAKEN_BACK);
-		back_off(c, now);
+		back_off(&c->reg, now);
 		break;
 	case RSIP_FREE_RESPONSE:
 		lose_bind(c, m->bind_id, now);
 		break;
 	case RSIP_ERROR_RESPONSE:
-		take_report(c, m->error, now);
+		take_report(c, m, now);
 		break;
 	}
 }
@@ -740,7 +881,7 @@ static void take_foreign(struct client *c, uint8_t type, uint32_t client_id, uin
 		return;
 	was = settle(c);
 	if (c->registered)
-		give_back(c, &was, bind_id, now);
+		give_back(c, slot_by_id(c, was.slot), &was, bind_id, now);
 }
 
 void client_input(struct client *c, const uint8_t *data, size_t len, uint64_t now)
@@ -772,25 +913,61 @@ void client_input(struct client *c, const uint8_t *data, size_t len, uint64_t no
 
 /* --- the outside -------------------------------------------------------------------------- */
 
-void client_start(struct client *c, const struct client_want *want, uint64_t now)
+void client_start(struct client *c, uint64_t now)
 {
-	c->want = *want;
 	c->wanted = true;
-	c->unnamed = false;
 	c->stopping = false;
+	client_run(c, now);
+}
+
+unsigned int client_add(struct client *c, const struct want *want, uint64_t now)
+{
+	struct slot *slot;
+
+	LL_FOREACH(c->slots, slot)
+		if (want->kind == WANT_LISTEN && slot->want.kind == WANT_WHOLE && !slot->dropped)
+			return 0;
+	slot = slot_new(c, want);
+	if (!slot)
+		return 0;
+	client_run(c, now);
+	return slot->id;
+}
+
+/* First nothing of ours arrives any more, then it is freed (REG-17). */
+static void drop(struct client *c, struct slot *slot)
+{
+	if (slot->has_lease)
+		free_bind(slot, slot->lease.bind_id);
+	slot->dropped = true;
+	end_lease(c, slot, CLIENT_RELEASED);
+}
+
+void client_drop(struct client *c, unsigned int id, uint64_t now)
+{
+	struct slot *slot = slot_by_id(c, id);
+
+	if (!slot || slot->dropped)
+		return;
+	drop(c, slot);
 	client_run(c, now);
 }
 
 void client_stop(struct client *c, uint64_t now)
 {
+	struct slot *slot;
+
 	if (c->stopping)
 		return;
 	c->wanted = false;
 	c->stopping = true;
 	c->last_try = false;
-	c->retry_at = 0;
+	c->reg.at = 0;
 	end_query(c, NULL);
-	end_lease(c, CLIENT_RELEASED);	/* first: nothing of ours arrives when it is freed (REG-17) */
+	LL_FOREACH(c->slots, slot) {
+		drop(c, slot);
+		slot->to_free = false;	/* the de-registration frees it */
+	}
 	/* A REGISTER_REQUEST must end: its answer has the ID to de-register. */
 	if (c->pending.is.type != RSIP_REGISTER_REQUEST)
 		c->pending.is.type = 0;
@@ -841,10 +1018,31 @@ void client_reconnected(struct client *c, uint64_t now)
 /* What runs out by itself. */
 static void expire(struct client *c, uint64_t now)
 {
-	if (c->has_lease && now >= c->lease.expires)
-		end_lease(c, CLIENT_EXPIRED);
+	struct slot *slot;
+
+	LL_FOREACH(c->slots, slot)
+		if (slot->has_lease && now >= slot->lease.expires)
+			end_lease(c, slot, CLIENT_EXPIRED);
 	if (c->registered && now >= c->registration_expires)
 		end_registration(c, CLIENT_EXPIRED);
+}
+
+/* Takes off what is dropped and of which nothing is left. */
+static void sweep(struct client *c)
+{
+	struct slot *slot, *next;
+	unsigned int id;
+
+	LL_FOREACH_SAFE(c->slots, slot, next) {
+		if (!slot->dropped || slot->has_lease || slot->to_free ||
+		    (c->pending.is.type && c->pending.is.slot == slot->id))
+			continue;
+		id = slot->id;
+		LL_DELETE(c->slots, slot);
+		slot_free(slot);
+		if (c->ops->gone)
+			c->ops->gone(id, c->arg);
+	}
 }
 
 static uint64_t earlier(uint64_t a, uint64_t b)
@@ -852,21 +1050,31 @@ static uint64_t earlier(uint64_t a, uint64_t b)
 	return a < b ? a : b;
 }
 
+/* When a lease has something to send: NEVER, if it has to wait for more than time. */
+static uint64_t slot_due(const struct client *c, const struct slot *slot)
+{
+	if (slot->has_lease)
+		return slot->extend_at;
+	if (!c->registered || slot->dropped)
+		return NEVER;
+	return slot->ask.at;
+}
+
 /* The next moment at which client_run() has something to do. */
 static uint64_t next_due(const struct client *c, uint64_t now)
 {
-	uint64_t due = NEVER;
+	uint64_t due = c->registered ? c->registration_expires : NEVER;
+	const struct slot *slot;
 
-	if (c->registered)
-		due = earlier(due, c->registration_expires);
-	if (c->has_lease)
-		due = earlier(due, c->lease.expires);
+	LL_FOREACH(c->slots, slot)
+		if (slot->has_lease)
+			due = earlier(due, slot->lease.expires);
 	if (c->pending.is.type)
 		return earlier(due, due_ms(c));
-	if (c->has_lease)
-		due = earlier(due, c->extend_at);
-	else if (c->wanted || c->stopping)
-		due = earlier(due, c->retry_at);
+	LL_FOREACH(c->slots, slot)
+		due = earlier(due, slot_due(c, slot));
+	if (c->stopping || (c->wanted && !c->registered))
+		due = earlier(due, c->reg.at);
 	return due == NEVER ? 0 : due > now ? due : now + 1;
 }
 
@@ -879,6 +1087,7 @@ uint64_t client_run(struct client *c, uint64_t now)
 		else
 			time_out(c, now);
 	}
+	sweep(c);
 	if (!c->pending.is.type && !next_request(c, now) && c->stopping && !c->registered) {
 		c->stopping = false;
 		c->ops->stopped(c->arg);
@@ -886,11 +1095,14 @@ uint64_t client_run(struct client *c, uint64_t now)
 	return next_due(c, now);
 }
 
+/* --- what can be seen ---------------------------------------------------------------------- */
+
 void client_status(const struct client *c, struct client_status *out)
 {
+	bool pending = c->pending.is.type != 0;
+
 	*out = (struct client_status){
 		.state = c->shown,
-		.pending = c->pending.is.type ? msg_type_name(c->pending.is.type) : NULL,
 		.registered = c->registered,
 		.client_id = c->client_id,
 		.registration_expires = c->registration_expires,
@@ -898,7 +1110,11 @@ void client_status(const struct client *c, struct client_status *out)
 		.remote_policy = c->remote_policy,
 		.method_count = c->method_count,
 		.tunnel_count = c->tunnel_count,
-		.lease = c->has_lease ? &c->lease : NULL,
+		.pending = pending ? msg_type_name(c->pending.is.type) : NULL,
+		.counter = c->counter,
+		.sends = pending ? c->pending.sends : 0,
+		.next_send = pending ? due_ms(c) : 0,
+		.register_at = c->reg.at,
 		.sent = c->sent,
 		.resent = c->resent,
 		.received = c->received,
@@ -906,4 +1122,23 @@ void client_status(const struct client *c, struct client_status *out)
 	};
 	memcpy(out->methods, c->methods, sizeof(out->methods));
 	memcpy(out->tunnels, c->tunnels, sizeof(out->tunnels));
+}
+
+bool client_next(const struct client *c, unsigned int id, struct client_item *out)
+{
+	const struct slot *slot;
+
+	LL_FOREACH(c->slots, slot)
+		if (slot->id > id)
+			break;
+	if (!slot)
+		return false;
+	*out = (struct client_item){
+		.id = slot->id,
+		.want = &slot->want,
+		.lease = slot->has_lease ? &slot->lease : NULL,
+		.next = slot->has_lease ? slot->extend_at : slot->ask.at,
+		.freeing = slot->to_free,
+	};
+	return true;
 }

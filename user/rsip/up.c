@@ -138,6 +138,14 @@ static json_t *tunnel_shown(const struct up *up)
 	return shown;
 }
 
+/* NULL: it is not granted */
+static const struct client_lease *lease_of(const struct up *up)
+{
+	struct client_item item;
+
+	return client_next(up->client, 0, &item) ? item.lease : NULL;
+}
+
 static json_t *status_shown(const struct up *up)
 {
 	static const char *const states[] = { "unregistered", "registered", "assigned" };
@@ -153,7 +161,7 @@ static json_t *status_shown(const struct up *up)
 	shown = json_pack("{ss ss ss so so so so}", "gateway", up->options->gateway_text, "transport",
 			  transport_is_tcp(up->transport) ? "tcp" : "udp", "state", states[status.state], "host",
 			  transport_source(up->transport) ? show_addr(transport_source(up->transport)) : json_null(),
-			  "registration", client, "lease", lease_shown(up, status.lease), "tunnel", tunnel_shown(up));
+			  "registration", client, "lease", lease_shown(up, lease_of(up)), "tunnel", tunnel_shown(up));
 	json_object_set_new(shown, "messages",
 			    json_pack("{sI sI sI ss* sI}", "sent", (json_int_t)status.sent, "resent",
 				      (json_int_t)status.resent, "received", (json_int_t)status.received, "pending",
@@ -331,20 +339,20 @@ static bool refused_for_good(uint16_t error)
 	}
 }
 
-static void on_failed(uint8_t type, uint16_t error, uint64_t again_ms, void *arg)
+static void on_failed(const struct client_failure *failure, void *arg)
 {
 	struct up *up = arg;
 	char why[64] = "no answer", next[48] = "";
 
-	if (error != 0)
-		snprintf(why, sizeof(why), "%u %s", error, msg_error_name(error));
-	if (again_ms != 0)
-		snprintf(next, sizeof(next), ", again in %lld s", (long long)seconds_left(again_ms + 999));
+	if (failure->error != 0)
+		snprintf(why, sizeof(why), "%u %s", failure->error, msg_error_name(failure->error));
+	if (failure->again_ms != 0)
+		snprintf(next, sizeof(next), ", again in %lld s", (long long)seconds_left(failure->again_ms + 999));
 	/* What others send in our name is reported as well: no more than a few lines of it. */
 	if (log_allowed(&up->failures, FAILURES_LOGGED, now_ms()))
-		log_warn("%s: %s: %s%s", up->options->gateway_text, msg_type_name(type), why, next);
+		log_warn("%s: %s: %s%s", up->options->gateway_text, msg_type_name(failure->type), why, next);
 	/* In the foreground the policy may be mended; who waits for -d wants to know. */
-	if (up->options->background && !up->told && refused_for_good(error))
+	if (up->options->background && !up->told && refused_for_good(failure->error))
 		give_up(up, -EPERM);
 }
 
@@ -520,13 +528,12 @@ static void on_signal(uv_signal_t *handle, int number)
 static void on_settled(uv_timer_t *timer)
 {
 	struct up *up = timer->data;
-	struct client_status status;
+	const struct client_lease *lease = lease_of(up);
 	int err = tunnel_follow(up->tunnel);
 
-	client_status(up->client, &status);
-	if (err == -ENODEV && status.lease != NULL) {
+	if (err == -ENODEV && lease != NULL) {
 		log_warn("the tunnel interface is gone: raising it anew");
-		err = raise_tunnel(up, status.lease);
+		err = raise_tunnel(up, lease);
 		if (err)
 			give_up(up, err);
 	} else if (err == -EADDRNOTAVAIL) {
@@ -561,8 +568,8 @@ static const struct client_ops client_ops = {
 static int client_begin(struct up *up)
 {
 	const struct options *o = up->options;
-	struct client_want want = {
-		.ipsec = o->spis > 0,
+	struct want want = {
+		.kind = o->spis > 0 ? WANT_IPSEC : WANT_PORTS,
 		.local = o->local,
 		.ports = o->ports,
 		.first_port = o->first_port,
@@ -578,20 +585,20 @@ static int client_begin(struct up *up)
 		return -ENOMEM;
 	client_free(up->client);
 	up->client = client;
-	client_start(client, &want, now_ms());
+	client_add(client, &want, now_ms());
+	client_start(client, now_ms());
 	return 0;
 }
 
 /* The gateway knows a host by its address: with another one we are another host. */
 static void begin_anew(struct up *up)
 {
-	struct client_status status;
+	const struct client_lease *lease = lease_of(up);
 	int err;
 
 	log_warn("the address of this host has changed: registering anew");
-	client_status(up->client, &status);
-	if (status.lease != NULL)
-		over(up, status.lease);
+	if (lease != NULL)
+		over(up, lease);
 	on_answer(NULL, up);
 	transport_reset(up->transport);
 	up->restart = false;
@@ -631,10 +638,7 @@ static void all_stopped(struct up *up)
 
 static void tell_ready(struct up *up)
 {
-	struct client_status status;
-
-	client_status(up->client, &status);
-	if (up->told || status.lease == NULL || !tunnel_is_up(up->tunnel))
+	if (up->told || lease_of(up) == NULL || !tunnel_is_up(up->tunnel))
 		return;
 	up->told = true;
 	up->ready(status_shown(up), up->options, up->ready_arg);
