@@ -46,7 +46,7 @@ sanitized   = $(MAKE) --no-print-directory -j$$(nproc) BUILD=$(SAN) CC=$(CLANG) 
 
 .DELETE_ON_ERROR:
 .SECONDARY:
-.PHONY: all deps test check check-asan check-bpf check-netns check-ipsec fuzz unit-tests fuzzers bench benches demo lint format install deb conformance clean help
+.PHONY: all deps test check check-asan check-bpf check-netns check-ipsec check-vm fuzz unit-tests fuzzers bench benches demo lint format install deb conformance clean help
 
 all: $(PROGRAMS)	## build the programs into build/
 
@@ -117,6 +117,9 @@ check-netns: all	## the real daemon in network namespaces (root)
 
 check-ipsec: all	## real IPsec stacks through the gateway (root)
 	$(Q)tests/run.sh ipsec
+
+check-vm: all $(BPF_TESTS)	## Debian 12's kernel in a virtual machine (root)
+	$(Q)tests/run.sh vm
 
 $(BUILD)/tests/built: $(UNIT_TESTS) $(BPF_TESTS)
 	$(Q)touch $@

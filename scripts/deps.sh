@@ -12,7 +12,7 @@ packages="
 	iproute2 ethtool nftables tcpdump tshark kmod busybox-static procps jq
 	strongswan-charon strongswan-swanctl libcharon-extra-plugins
 	libstrongswan-standard-plugins libstrongswan-extra-plugins
-	user-mode-linux xdp-tools python3 python3-scapy
+	user-mode-linux qemu-system-x86 xdp-tools python3 python3-scapy
 "
 
 missing=

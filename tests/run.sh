@@ -3,16 +3,17 @@
 # Runs test suites and adds up their results: tests/run.sh [SUITE]...
 # Suites are folders of tests/, and asan: the unit tests once more, built with
 # sanitizers. Without arguments: all of them. Every test program writes TAP:
-# Criterion's (unit, bpf) or that of a script (netns, ipsec, fuzz), kept in
+# Criterion's (unit, bpf) or that of a script (netns, ipsec, vm, fuzz), kept in
 # build/tests/results with what the program printed. The last line is
 # "N passed, N failed, N skipped"; each failure and each skip is named above it.
 # A program that dies, hangs, or gives another number of results than it has
-# announced is a failure. REQUIRE=1: a skip is one too.
+# announced is a failure. REQUIRE=1: a skip is one too. What a test prints after
+# "note: " is shown beside its result.
 set -u
 cd "$(dirname "$0")/.." || exit 1
 
 build=${BUILD:-build}
-suites='unit asan fuzz bpf netns ipsec'
+suites='unit asan fuzz bpf netns ipsec vm'
 # shellcheck disable=SC2086 # a list of words
 [ $# -gt 0 ] || set -- $suites
 for suite in "$@"; do
@@ -59,6 +60,7 @@ run() {
 	printf '  %-32s %4d ok %3d not ok %3d skipped %5d s\n' "$name" \
 		$(($(count '^ok\b' "$tap") - $(count "$skip" "$tap"))) "$(count '^not ok' "$tap")" \
 		"$(count "$skip" "$tap")" $((SECONDS - start))
+	sed -n 's/^note: /      /p' "$log"
 }
 
 shopt -s nullglob

@@ -114,7 +114,6 @@ extern const struct world_grant {
 struct world {
 	struct rsip_bpf *skel;
 	struct ring_buffer *ring;
-	unsigned long insns[2];		/* that the verifier processed, by side */
 };
 
 #define EVENTS_MAX	8

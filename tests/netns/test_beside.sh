@@ -1,0 +1,57 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-only
+# Another XDP program on the same interfaces: xdp-filter of xdp-tools, through libxdp's dispatcher.
+# shellcheck source-path=SCRIPTDIR source=lib.sh disable=SC2119
+. "$(dirname "$0")/lib.sh"
+
+filter() { on n xdp-filter "$@"; }
+
+# The dispatcher takes programs as extensions of its own, which not every kernel loads.
+raise() {
+	lab -n 1
+	filter load -m native -f udp,ipv4 lan0
+	filter load -m native -f udp,ipv4 wan0
+	on n xdp-loader status wan0 | grep xdp_dispatcher ||
+		skip "this kernel loads no extension programs: libxdp has no dispatcher"
+}
+
+loaders() { ctl -j status | jq -r '[.interfaces[] | .mode + " " + .loader] | join(", ")'; }
+
+traffic() { packets exchange x1 "$(rsip_field x1 .lease.ports | grep -oE '^[0-9]+')"; }
+
+# It came first. It goes on filtering with rsipd there and after it has gone.
+test_filter_first() {
+	raise
+	gateway
+	same "modes" "native dispatcher, native dispatcher" "$(loaders)"
+	rsip_up x1 --ports 2
+	traffic
+	# It drops what it was told to: here what y sends from that port.
+	filter port -m src -p udp 7000
+	refused traffic
+	filter port -r -m src -p udp 7000
+	traffic
+	rsip_stop x1
+	gateway_stop
+	same "xdp-filter after rsipd" 2 "$(filter status | grep -cE '^ *(lan0|wan0)')"
+}
+
+# rsipd came first and stays when the other goes.
+test_filter_later() {
+	raise
+	filter unload lan0
+	filter unload wan0
+	gateway
+	same "modes" "native dispatcher, native dispatcher" "$(loaders)"
+	rsip_up x1 --ports 2
+	filter load -m native -f udp,ipv4 wan0
+	traffic
+	filter unload wan0
+	traffic
+	same "modes" "native dispatcher, native dispatcher" "$(loaders)"
+	rsip_stop x1
+	gateway_stop
+	same "programs left" 0 "$(on n bpftool -j net show | jq '[.[].xdp[]?] | length')"
+}
+
+run_tests "$@"
