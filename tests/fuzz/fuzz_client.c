@@ -13,14 +13,20 @@
 
 #include "rsip/client.h"
 
-enum { STEP_INPUT, STEP_RUN, STEP_RUN_LONG, STEP_START, STEP_STOP, STEP_QUERY, STEP_RECONNECT, STEP_COUNT };
+enum {
+	STEP_INPUT, STEP_RUN, STEP_RUN_LONG, STEP_START, STEP_STOP, STEP_QUERY, STEP_RECONNECT, STEP_ADD, STEP_DROP, STEP_COUNT
+};
+
+#define WANTS_MAX	8
 
 struct run {
 	struct client *c;
 	uint64_t now;
 	uint32_t counter;		/* of the last request */
 	uint8_t type;
-	bool leased, stopping, asking, changed;
+	unsigned int wants;		/* the last number given */
+	bool leased[WANTS_MAX + 1];	/* by number */
+	bool stopping, asking, changed;
 };
 
 static void on_send(const uint8_t *data, size_t len, void *arg)
@@ -55,8 +61,9 @@ static void on_granted(const struct client_lease *lease, void *arg)
 {
 	struct run *run = arg;
 
-	claim(!run->leased, "a second lease");
-	run->leased = true;
+	claim(lease->id && lease->id <= run->wants, "lease %u of %u", lease->id, run->wants);
+	claim(!run->leased[lease->id], "lease %u a second time", lease->id);
+	run->leased[lease->id] = true;
 	check_lease(run, lease);
 }
 
@@ -64,20 +71,27 @@ static void on_extended(const struct client_lease *lease, void *arg)
 {
 	const struct run *run = arg;
 
-	claim(run->leased, "no lease to extend");
+	claim(run->leased[lease->id], "no lease %u to extend", lease->id);
 }
 
 static void on_ended(const struct client_lease *lease, enum client_end why, void *arg)
 {
 	struct run *run = arg;
 
-	claim(run->leased, "no lease to end");
-	run->leased = false;
+	claim(run->leased[lease->id], "no lease %u to end", lease->id);
+	run->leased[lease->id] = false;
 	for (unsigned int i = 0; i < lease->spis.count; i++)
 		claim(msg_spi_at(&lease->spis, i) >= RSIP_SPI_FIRST, "SPI %u", msg_spi_at(&lease->spis, i));
 }
 
-static void on_failed(uint8_t type, uint16_t error, uint64_t again_ms, void *arg)
+static void on_gone(unsigned int id, void *arg)
+{
+	const struct run *run = arg;
+
+	claim(!run->leased[id], "lease %u is gone without an end", id);
+}
+
+static void on_failed(const struct client_failure *failure, void *arg)
 {
 }
 
@@ -102,17 +116,31 @@ static void on_stopped(void *arg)
 }
 
 static const struct client_ops ops = {
-	on_send, on_tcp, on_granted, on_extended, on_ended, on_failed, on_state, on_answer, on_stopped,
+	.send = on_send,
+	.use_tcp = on_tcp,
+	.granted = on_granted,
+	.extended = on_extended,
+	.ended = on_ended,
+	.gone = on_gone,
+	.failed = on_failed,
+	.state = on_state,
+	.answer = on_answer,
+	.stopped = on_stopped,
 };
 
 static void check(const struct run *run)
 {
 	struct client_status status;
+	struct client_item item;
+	unsigned int leases = 0;
 
 	client_status(run->c, &status);
-	claim(!!status.lease == run->leased, "a lease it told nobody of, or ended in silence");
-	claim((status.state == CLIENT_ASSIGNED) == run->leased, "state %d", status.state);
-	claim(!run->leased || status.registered, "a lease without registration");
+	for (unsigned int id = 0; client_next(run->c, id, &item); id = item.id) {
+		claim(!!item.lease == run->leased[item.id], "lease %u: it told nobody of it, or ended it in silence", item.id);
+		leases += !!item.lease;
+	}
+	claim((status.state == CLIENT_ASSIGNED) == !!leases, "state %d with %u leases", status.state, leases);
+	claim(!leases || status.registered, "a lease without registration");
 	claim(status.method_count <= MSG_REPEAT_MAX && status.tunnel_count <= MSG_REPEAT_MAX, "too many");
 }
 
@@ -141,24 +169,32 @@ static void take_message(struct run *run, struct reader *r, size_t len)
 	free(data);		/* what it keeps it has copied */
 }
 
-/* A wish as the command line can make it: what does not fit is left out. */
-static void start(struct run *run, uint16_t number, struct reader *r)
+/* What is wanted, as the command line can make it: what does not fit is left out. */
+static void add(struct run *run, uint16_t number, struct reader *r)
 {
-	struct client_want want = {
-		.ipsec = number & 1, .spis = number >> 1 & 7, .tunnel = number >> 4 & 3, .lease = number >> 6 & 1 ? 60 : 0,
-		.ports = number >> 8,
+	struct want want = {
+		.kind = number & 3, .spis = number >> 2 & 7, .tunnel = number >> 5 & 3, .lease = number >> 7 & 1 ? 60 : 0,
+		.ports = number >> 9,
 	};
 
-	if (number & 8) {
+	if (number & 256) {
 		want.local = read_u32(r);
 		want.first_port = read_u16(r);
 		want.remote = read_u32(r);
 		want.remote_port = read_u16(r);
+		want.exact = want.first_port & 1;
 	}
 	want.tunnel = want.tunnel == 3 ? 0 : want.tunnel;
 	want.first_port = want.first_port + want.ports > 65535 ? 0 : want.first_port;
-	run->stopping = false;
-	client_start(run->c, &want, run->now);
+	want.spis = want.kind == WANT_IPSEC ? want.spis + 1 : 0;
+	if (!want.ports && (want.kind == WANT_PORTS || want.kind == WANT_LISTEN))
+		want.ports = 1;
+	if (run->wants < WANTS_MAX) {
+		unsigned int id = client_add(run->c, &want, run->now);
+
+		claim(!id || id == run->wants + 1, "number %u after %u", id, run->wants);
+		run->wants += !!id;
+	}
 }
 
 static void query(struct run *run, unsigned int count)
@@ -190,7 +226,12 @@ static void step(struct run *run, struct reader *r)
 	case STEP_RUN_LONG:
 		return pass(run, number * 1000ull);
 	case STEP_START:
-		return start(run, number, r);
+		run->stopping = false;
+		return client_start(run->c, run->now);
+	case STEP_ADD:
+		return add(run, number, r);
+	case STEP_DROP:
+		return client_drop(run->c, number % (WANTS_MAX + 1), run->now);
 	case STEP_STOP:
 		run->stopping = true;
 		return client_stop(run->c, run->now);

@@ -13,7 +13,7 @@ from pathlib import Path
 TOP = Path(__file__).resolve().parents[2]
 OUT = Path(sys.argv[1])
 UDP, TCP, WAIT, WAIT_LONG, FAIL, EVICT = range(6)			# steps of fuzz_session.c
-INPUT, RUN, RUN_LONG, START, STOP, QUERY = range(6)			# steps of fuzz_client.c
+INPUT, RUN, RUN_LONG, START, STOP, QUERY, _, ADD = range(8)	# steps of fuzz_client.c
 
 
 def seed(target, name, data):
@@ -51,17 +51,17 @@ def do(what, number=0):
 def messages():
     known = {name: data for name, _, data, _ in vectors()}
     register, answer = bytes.fromhex("0102000b0b000400000001"), known["ips-02-x1-register-response"]
-    ipsec = START, 0x0000 | 1 | 1 << 1
+    ipsec = do(ADD, 1) + do(START)		# one SPI, no ports
     for name, for_host, data, tcp in vectors():
         seed("msg", name, data)
         if for_host:
-            seed("client", name, do(*ipsec) + to_host(answer) + to_host(data) + do(RUN_LONG, 400) + do(STOP))
+            seed("client", name, ipsec + to_host(answer) + to_host(data) + do(RUN_LONG, 400) + do(STOP))
         else:
             seed("session", name, to_gateway(register, tcp) + to_gateway(data, tcp) + from_host(WAIT_LONG, 700))
     # The conversations of the RFCs, whole, by several hosts, with time at the end.
     for prefix, talk in itertools.groupby(vectors(), lambda v: v[0].split("-")[0]):
         talk = list(talk)
-        seed("client", prefix + "-whole", do(*ipsec) + b"".join(to_host(m[2]) for m in talk if m[1]) + do(STOP))
+        seed("client", prefix + "-whole", ipsec + b"".join(to_host(m[2]) for m in talk if m[1]) + do(STOP))
         asked = [m for m in talk if not m[1]]
         for hosts in (1, 6):
             steps = (to_gateway(m[2], m[3], host) for m in asked for host in range(hosts))
