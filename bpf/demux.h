@@ -53,6 +53,25 @@ static __always_inline bool lease_by_port(__be32 addr, __be16 port, struct lease
 	return target && lease_get(target, lease);
 }
 
+/* What is this address to N? NULL: nothing. */
+static __always_inline const struct rsip_address *address_of(__be32 addr)
+{
+	return bpf_map_lookup_elem(&rsip_addresses, &addr);
+}
+
+/* RSA-IP: the address alone (IN-01). Asked last, and so paid for by such addresses only. */
+static __always_inline bool lease_by_address(const struct rsip_address *address, struct packet *p, struct lease *lease)
+{
+	if (p->kind == PACKET_MALFORMED || p->kind == PACKET_ICMP)
+		return false;
+	if (!address || !lease_get(&address->whole, lease))
+		return false;
+	if (p->kind == PACKET_FRAGMENT && lease->bind->remote_port)
+		return false;	/* its ports must be seen */
+	p->kind = PACKET_WHOLE;
+	return true;
+}
+
 static __always_inline void cookie_key(__u64 cookie, __be32 addr, __be16 port, struct rsip_cookie_key *key)
 {
 	*(__u64 *)key->cookie = cookie;

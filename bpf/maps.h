@@ -51,6 +51,16 @@ struct {
 	__type(value, struct rsip_bind);
 } rsip_binds SEC(".maps");
 
+/* Peers of binds that have several. rsipd writes, both sides read. As configured. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, 1 << 16);
+	__uint(pinning, LIBBPF_PIN_BY_NAME);
+	__type(key, struct rsip_remote_key);
+	__type(value, __u32);
+} rsip_remotes SEC(".maps");
+
 /* Registered hosts by Xa. rsipd writes, private side reads to name a refusal. As configured. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
@@ -61,7 +71,7 @@ struct {
 	__type(value, struct rsip_client);
 } rsip_clients SEC(".maps");
 
-/* May Xa use Nb, and for IPsec. rsipd writes, private side reads. At most two a bind: as configured. */
+/* May Xa use Nb, and for IPsec, or all of it. rsipd writes, private side reads. At most two a bind: as configured. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(map_flags, BPF_F_NO_PREALLOC);

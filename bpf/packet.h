@@ -31,7 +31,7 @@
 #define IPV4_DF		0x4000
 #define IPV4_FRAGMENT	0x3fff	/* more fragments, or an offset */
 
-/* The first five go on, and stand in the order of the outcomes IN_ESP and OUT_ESP on. */
+/* The first five go on, and stand in the order of the outcomes IN_ESP and OUT_ESP on. So does PACKET_WHOLE. */
 enum packet_kind {
 	PACKET_ESP,
 	PACKET_AH,
@@ -47,6 +47,7 @@ enum packet_kind {
 	PACKET_PROTOCOL,	/* any other */
 	PACKET_MALFORMED,	/* addresses are known, the rest is not to be trusted */
 	PACKET_FOREIGN,		/* not IPv4, or not a tunnel where one is looked for */
+	PACKET_WHOLE,		/* no matter what: its address was found to be one host's alone (RSA-IP) */
 };
 
 enum packet_side {
@@ -71,8 +72,9 @@ struct packet {
 	enum packet_kind kind;
 	struct ipv4 outer;	/* private side: the header to strip */
 	struct ipv4 ip;		/* the packet itself; len 0: not reached */
-	__be16 sport;		/* UDP and TCP */
+	__be16 sport;		/* UDP and TCP, and behind AH (APD-02) */
 	__be16 dport;
+	bool   ports;		/* these two can be seen */
 	__be32 spi;		/* ESP, AH, NATT */
 	__u64  cookie;		/* IKE, bytes as on the wire */
 };
@@ -161,6 +163,7 @@ static __always_inline enum packet_kind parse_udp(const void *at, const void *en
 		return PACKET_MALFORMED;
 	p->sport = udp->source;
 	p->dport = udp->dest;
+	p->ports = true;
 	len -= UDP_LEN;
 	at += UDP_LEN;
 	leased = side == SIDE_PUBLIC ? p->dport : p->sport;
@@ -187,6 +190,7 @@ static __always_inline enum packet_kind parse_tcp(const void *at, const void *en
 		return PACKET_MALFORMED;
 	p->sport = port[0];
 	p->dport = port[1];
+	p->ports = true;
 	return PACKET_PORT;
 }
 
@@ -210,6 +214,12 @@ static __always_inline enum packet_kind parse_ah(const void *at, const void *end
 	if (header < AH_LEN || header > room)
 		return PACKET_MALFORMED;
 	p->spi = ((const __be32 *)at)[1];
+	/* Transport mode. What is too short for ports has ports of 0: no flow policy allows them. */
+	p->ports = *(const __u8 *)at == IPPROTO_UDP || *(const __u8 *)at == IPPROTO_TCP;
+	if (p->ports && room >= header + 4 && at + header + 4 <= end) {
+		p->sport = ((const __be16 *)(at + header))[0];
+		p->dport = ((const __be16 *)(at + header))[1];
+	}
 	return PACKET_AH;
 }
 

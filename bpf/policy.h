@@ -10,31 +10,43 @@
 #include "maps.h"
 #include "packet.h"
 
+/* Is this a peer that the bind may talk to? FLOW-07, FLOW-14 */
+static __always_inline bool is_remote(const struct lease *lease, __be32 peer)
+{
+	struct rsip_remote_key key = { .bind = lease->target, .addr = peer };
+
+	if (lease->bind->flags & RSIP_BIND_REMOTES)
+		return bpf_map_lookup_elem(&rsip_remotes, &key);
+	return !lease->bind->remote || lease->bind->remote == peer;
+}
+
+/*
+ * And its port? Compared where it can be seen: not in ESP (APD-01). IKE, and
+ * what else a RSIPSEC bind covers on ports 500 and 4500, goes by the address (FLOW-15).
+ */
+static __always_inline bool is_remote_port(const struct packet *p, const struct rsip_bind *bind, __be16 port)
+{
+	bool seen = p->ports && (p->kind == PACKET_PORT || p->kind == PACKET_AH || p->kind == PACKET_WHOLE);
+
+	return !seen || !bind->remote_port || bind->remote_port == port;
+}
+
 /* --- public side ---------------------------------------------------------------- */
 
-/* The peer of the cookie and the flow policy: ports are compared where they can be seen (APD-01). */
+/* The peer of the cookie and the flow policy. */
 static __always_inline enum rsip_outcome policy_inbound(const struct packet *p, const struct lease *lease)
 {
-	const struct rsip_bind *bind = lease->bind;
-
 	if (lease->peer && lease->peer != p->ip.src)
 		return RSIP_IN_REMOTE;
-	if (bind->remote && bind->remote != p->ip.src)
-		return RSIP_IN_REMOTE;
-	if (p->kind == PACKET_PORT && bind->remote_port && bind->remote_port != p->sport)
+	if (!is_remote(lease, p->ip.src) || !is_remote_port(p, lease->bind, p->sport))
 		return RSIP_IN_REMOTE;
 	return p->ip.ttl > 1 ? RSIP_GO_ON : RSIP_IN_TTL;
 }
 
 /* A packet that is no host's: dropped if it is for an address that only RSIP owns. */
-static __always_inline enum rsip_outcome unmatched_inbound(const struct packet *p)
+static __always_inline enum rsip_outcome unmatched_inbound(const struct packet *p,
+							   const struct rsip_address *address)
 {
-	const struct rsip_address *address;
-	__be32 dst = p->ip.dst;
-
-	if (p->kind == PACKET_FOREIGN)
-		return RSIP_IN_PASS;
-	address = bpf_map_lookup_elem(&rsip_addresses, &dst);
 	if (!address || !(address->flags & RSIP_ADDRESS_POOL) || address->flags & RSIP_ADDRESS_SHARED)
 		return RSIP_IN_PASS;
 	switch (p->kind) {
@@ -65,18 +77,21 @@ static __always_inline enum rsip_outcome unmatched_inbound(const struct packet *
 
 /*
  * ESP, AH and new cookies: the sender's RSIPSEC bind on this address, by the
- * remote address if need be. `none` is the reason when there is none.
+ * remote address if need be. `none` is the reason when there is none. Should
+ * all of the address be the sender's, the packet becomes a PACKET_WHOLE.
  */
-static __always_inline enum rsip_outcome admit_ipsec(const struct packet *p, struct lease *lease,
-						     enum rsip_outcome none)
+static __always_inline enum rsip_outcome admit_ipsec(struct packet *p, struct lease *lease, enum rsip_outcome none)
 {
 	struct rsip_grant_key key = { .client = p->outer.src, .addr = p->ip.src };
 	const struct rsip_grant *grant = bpf_map_lookup_elem(&rsip_grants, &key);
 
 	if (!grant)
 		return none;
-	if (lease_get(&grant->ipsec, lease) &&
-	    (!lease->bind->remote || lease->bind->remote == p->ip.dst))
+	if (grant->flags & RSIP_GRANT_WHOLE) {
+		p->kind = PACKET_WHOLE;
+		return lease_get(&grant->ipsec, lease) ? RSIP_GO_ON : none;
+	}
+	if (lease_get(&grant->ipsec, lease) && is_remote(lease, p->ip.dst))
 		return RSIP_GO_ON;
 	if (!(grant->flags & RSIP_GRANT_BY_REMOTE))
 		return lease_get(&grant->ipsec, lease) ? RSIP_OUT_REMOTE_ADDRESS : none;
@@ -85,7 +100,21 @@ static __always_inline enum rsip_outcome admit_ipsec(const struct packet *p, str
 	return grant && lease_get(&grant->ipsec, lease) ? RSIP_GO_ON : RSIP_OUT_REMOTE_ADDRESS;
 }
 
-/* Is it a kind that a lease could cover at all? */
+/* RSA-IP: anything from an address that is the sender's alone (RSA-08). `why` if it is not. */
+static __always_inline enum rsip_outcome admit_whole(struct packet *p, struct lease *lease, enum rsip_outcome why)
+{
+	struct rsip_grant_key key = { .client = p->outer.src, .addr = p->ip.src };
+	const struct rsip_grant *grant = bpf_map_lookup_elem(&rsip_grants, &key);
+
+	if (!grant || !(grant->flags & RSIP_GRANT_WHOLE) || !lease_get(&grant->ipsec, lease))
+		return why;
+	if (p->kind == PACKET_FRAGMENT && lease->bind->remote_port)
+		return why;	/* its ports must be seen */
+	p->kind = PACKET_WHOLE;
+	return RSIP_GO_ON;
+}
+
+/* Is it a kind that any other lease could cover at all? */
 static __always_inline enum rsip_outcome admit_kind(const struct packet *p)
 {
 	switch (p->kind) {
@@ -116,8 +145,10 @@ static __always_inline enum rsip_outcome admit(struct packet *p, struct lease *l
 	enum cookie_state cookie = COOKIE_NONE;
 	enum rsip_outcome why = admit_kind(p);
 
-	if (why)
+	if (why == RSIP_OUT_MALFORMED || why == RSIP_OUT_PASS)
 		return why;
+	if (why)
+		return admit_whole(p, lease, why);
 	why = RSIP_OUT_NO_PORT;
 	switch (p->kind) {
 	case PACKET_ESP:
@@ -147,22 +178,24 @@ static __always_inline enum rsip_outcome admit(struct packet *p, struct lease *l
 		return RSIP_GO_ON;
 	}
 	if (p->kind != PACKET_IKE)
-		return why;
+		return why == RSIP_OUT_REMOTE_ADDRESS ? why : admit_whole(p, lease, why);
 	why = admit_ipsec(p, lease, RSIP_OUT_NO_PORT);
-	if (!why && cookie == COOKIE_TAKEN)
-		return RSIP_OUT_COOKIE_TAKEN;
-	*new_cookie = !why;
-	return why;
+	if (why || p->kind == PACKET_WHOLE)
+		return why;
+	*new_cookie = cookie != COOKIE_TAKEN;
+	return *new_cookie ? RSIP_GO_ON : RSIP_OUT_COOKIE_TAKEN;
 }
 
 /* The bind's tunnel and flow policy, and what the headers themselves forbid. */
-static __always_inline enum rsip_outcome policy_outbound(const struct packet *p, const struct rsip_bind *bind)
+static __always_inline enum rsip_outcome policy_outbound(const struct packet *p, const struct lease *lease)
 {
+	const struct rsip_bind *bind = lease->bind;
+
 	if (bind->gateway != p->outer.dst || bind->tunnel != p->outer.proto)
 		return RSIP_OUT_TUNNEL;
-	if (bind->remote && bind->remote != p->ip.dst)
+	if (!is_remote(lease, p->ip.dst))
 		return RSIP_OUT_REMOTE_ADDRESS;
-	if (p->kind == PACKET_PORT && bind->remote_port && bind->remote_port != p->dport)
+	if (!is_remote_port(p, bind, p->dport))
 		return RSIP_OUT_REMOTE_PORT;
 	if ((p->outer.tos & ECN_MASK) == ECN_CE && !(p->ip.tos & ECN_MASK))
 		return RSIP_OUT_ECN;	/* RFC 6040 4.2 */
@@ -174,11 +207,10 @@ static __always_inline enum rsip_outcome refuse(const struct packet *p, enum rsi
 {
 	struct rsip_grant_key key = { .client = p->outer.src, .addr = p->ip.src };
 	const struct rsip_address *address;
-	__be32 dst = p->outer.dst;
 
 	if (p->kind == PACKET_FOREIGN)
 		return RSIP_OUT_PASS;
-	address = bpf_map_lookup_elem(&rsip_addresses, &dst);
+	address = address_of(p->outer.dst);
 	if (!address || !(address->flags & RSIP_ADDRESS_TUNNEL))
 		return RSIP_OUT_PASS;	/* someone else's tunnel, in transit */
 	if (why == RSIP_OUT_MALFORMED)

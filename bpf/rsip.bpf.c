@@ -26,8 +26,14 @@ static __always_inline enum rsip_outcome inbound(struct xdp_md *ctx, struct pack
 	enum rsip_outcome why;
 	__u32 len;
 
-	if (!demux(p, &lease))
-		return unmatched_inbound(p);
+	if (p->kind == PACKET_FOREIGN)
+		return RSIP_IN_PASS;
+	if (!demux(p, &lease)) {
+		const struct rsip_address *address = address_of(p->ip.dst);
+
+		if (!lease_by_address(address, p, &lease))
+			return unmatched_inbound(p, address);
+	}
 	len = p->ip.len + outer_len(lease.bind);
 	why = policy_inbound(p, &lease);
 	if (!why)
@@ -42,7 +48,19 @@ static __always_inline enum rsip_outcome inbound(struct xdp_md *ctx, struct pack
 		return why;
 	if (way.state != RSIP_NEXTHOP_VALID)
 		return hand(ctx, &way, len, RSIP_IN_RESOLVE);
-	return redirect(&way, RSIP_IN_ESP + p->kind);
+	return redirect(&way, p->kind == PACKET_WHOLE ? RSIP_IN_WHOLE : RSIP_IN_ESP + p->kind);
+}
+
+static __always_inline enum rsip_outcome sent_outbound(enum packet_kind kind)
+{
+	switch (kind) {
+	case PACKET_WHOLE:
+		return RSIP_OUT_WHOLE;
+	case PACKET_KEEPALIVE:
+		return RSIP_OUT_NATT;
+	default:
+		return RSIP_OUT_ESP + kind;
+	}
 }
 
 /* From a host through its tunnel, perhaps to a peer: checked, and out of the tunnel. */
@@ -55,7 +73,7 @@ static __always_inline enum rsip_outcome outbound(struct xdp_md *ctx, struct pac
 
 	why = admit(p, &lease, &new_cookie);
 	if (!why)
-		why = policy_outbound(p, lease.bind);
+		why = policy_outbound(p, &lease);
 	if (why)
 		return refuse(p, why);
 	why = way_by_peer(p->ip.dst, &way) ? RSIP_GO_ON : RSIP_OUT_UNREACHABLE;
@@ -69,7 +87,7 @@ static __always_inline enum rsip_outcome outbound(struct xdp_md *ctx, struct pac
 		return why;
 	if (way.state != RSIP_NEXTHOP_VALID)
 		return hand(ctx, &way, p->ip.len, RSIP_OUT_RESOLVE);
-	return redirect(&way, p->kind == PACKET_KEEPALIVE ? RSIP_OUT_NATT : RSIP_OUT_ESP + p->kind);
+	return redirect(&way, sent_outbound(p->kind));
 }
 
 SEC("xdp")

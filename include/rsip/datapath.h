@@ -98,10 +98,12 @@ struct rsip_clock {		/* what the program rsip_clock fills in: one moment on both
 	__u64 ns;		/* CLOCK_MONOTONIC */
 };
 
-struct rsip_remote_key {	/* rsip_remotes: a peer of a bind that has several. Value: __u8, 1 */
+struct rsip_remote_key {	/* rsip_remotes: a peer of a bind that has several. Value: __u32, 1 */
 	struct rsip_target bind;
 	__be32 addr;		/* Y */
 };
+
+#define RSIP_REMOTES_MAX	16	/* of one bind */
 
 struct rsip_peer_key {		/* rsip_peers: who takes IKE from this peer whose cookie nobody knows */
 	__be32 peer;		/* Y */
@@ -136,10 +138,11 @@ struct rsip_grant {
 };
 
 #define RSIP_GRANT_BY_REMOTE	0x01	/* look again with the packet's remote address */
+#define RSIP_GRANT_WHOLE	0x02	/* `ipsec` is a RSA-IP bind: it covers every packet from Nb */
 
 struct rsip_address {		/* value of rsip_addresses; key: __be32 */
-	__u32 flags;		/* RSIP_ADDRESS_* */
 	struct rsip_target whole;	/* the RSA-IP bind that has all of it; generation 0: none */
+	__u32 flags;		/* RSIP_ADDRESS_* */
 };
 
 #define RSIP_ADDRESS_POOL	0x01	/* an Nb: what matches no lease is dropped */
@@ -268,7 +271,9 @@ struct rsip_event_violation {	/* a host sent what it may not: each kind once unt
 	X(OUT_TTL,		DROP,	 "TTL would reach 0")			\
 	X(OUT_TOO_BIG,		DROP,	 "larger than the MTU towards the peer")	\
 	X(OUT_UNREACHABLE,	DROP,	 "no way to the peer, or not by a public interface") \
-	X(ERROR,		DROP,	 "a helper or a full event ring failed the packet")
+	X(ERROR,		DROP,	 "a helper or a full event ring failed the packet") \
+	X(IN_WHOLE,		FORWARD, "to the host that leased the whole address") \
+	X(OUT_WHOLE,		FORWARD, "from a host that leased the whole address")
 
 enum rsip_outcome {
 	RSIP_GO_ON,		/* not an outcome: the next step decides. Its counter stays 0 */

@@ -82,6 +82,21 @@ static const struct world_bind *bind_of_port(uint32_t dst, unsigned int port)
 	return NULL;
 }
 
+static const struct world_bind *bind_of_address(uint32_t dst)
+{
+	for (size_t i = 0; i < WORLD_BINDS; i++)
+		if (world_binds[i].whole && addr(world_binds[i].addr) == dst && is_live(&world_binds[i]))
+			return &world_binds[i];
+	return NULL;
+}
+
+static bool is_remote(const struct world_bind *bind, uint32_t peer)
+{
+	if (bind->remotes[0])
+		return addr(bind->remotes[0]) == peer || addr(bind->remotes[1]) == peer;
+	return !bind->remote || addr(bind->remote) == peer;
+}
+
 static const struct model_cookie *cookie_of(const struct model *m, uint64_t cookie, uint32_t at, unsigned int port)
 {
 	for (size_t i = 0; i < m->cookie_count; i++)
@@ -131,6 +146,7 @@ enum kind {
 	K_TUNNEL,
 	K_OTHER,
 	K_BAD,
+	K_WHOLE,		/* of a RSA-IP bind */
 };
 
 struct read {
@@ -138,6 +154,7 @@ struct read {
 	uint32_t src, dst;
 	enum kind kind;
 	unsigned int sport, dport;
+	bool ports;		/* that the flow policy can see */
 	uint32_t spi;
 	uint64_t cookie;
 };
@@ -196,6 +213,7 @@ static enum kind read_udp(struct bytes udp, enum side side, struct read *r)
 		return K_BAD;
 	r->sport = get16(udp, 0);
 	r->dport = get16(udp, 2);
+	r->ports = true;
 	data = tail(head(udp, get16(udp, 4)), 8);
 	port = side == PUBLIC ? r->dport : r->sport;
 	if (port == 4500)
@@ -218,6 +236,7 @@ static enum kind read_payload(struct bytes data, unsigned int proto, enum side s
 			return K_BAD;
 		r->sport = get16(data, 0);
 		r->dport = get16(data, 2);
+		r->ports = true;
 		return K_PORT;
 	case 50:
 		if (data.len < 8)
@@ -228,6 +247,12 @@ static enum kind read_payload(struct bytes data, unsigned int proto, enum side s
 		if (data.len < 12 || get8(data, 1) < 1 || (get8(data, 1) + 2) * 4 > data.len)
 			return K_BAD;
 		r->spi = get32(data, 4);
+		r->ports = get8(data, 0) == 6 || get8(data, 0) == 17;
+		data = tail(data, (get8(data, 1) + 2) * 4);
+		if (r->ports && data.len >= 4) {
+			r->sport = get16(data, 0);
+			r->dport = get16(data, 2);
+		}
 		return K_AH;
 	case 1:
 		return K_ICMP;
@@ -362,7 +387,7 @@ static enum rsip_outcome nobodys(const struct read *r)
 	return flags_of(r->dst) == RSIP_ADDRESS_POOL ? outcomes[r->kind] : RSIP_IN_PASS;
 }
 
-static const struct world_bind *whose(const struct model *m, struct read *r, uint32_t *peer)
+static const struct world_bind *by_number(const struct model *m, struct read *r, uint32_t *peer)
 {
 	const struct world_bind *bind = NULL;
 	const struct model_cookie *cookie = NULL;
@@ -384,11 +409,32 @@ static const struct world_bind *whose(const struct model *m, struct read *r, uin
 	return bind;
 }
 
+static const struct world_bind *whose(const struct model *m, struct read *r, uint32_t *peer)
+{
+	const struct world_bind *bind = by_number(m, r, peer);
+
+	if (bind || r->kind == K_BAD || r->kind == K_ICMP)
+		return bind;
+	bind = bind_of_address(r->dst);
+	if (!bind || (r->kind == K_FRAGMENT && bind->remote_port))
+		return NULL;
+	r->kind = K_WHOLE;
+	return bind;
+}
+
+/* Ports are compared in the open, behind AH, and in all that comes to a whole address. */
+static bool may_talk(const struct world_bind *bind, const struct read *r, uint32_t peer, unsigned int port)
+{
+	bool seen = r->ports && (r->kind == K_PORT || r->kind == K_AH || r->kind == K_WHOLE);
+
+	return is_remote(bind, peer) && (!seen || !bind->remote_port || bind->remote_port == port);
+}
+
 static void model_public(struct model *m, const struct frame *in, struct verdict *out)
 {
 	static const enum rsip_outcome sent[] = {
 		[K_ESP] = RSIP_IN_ESP,	 [K_AH] = RSIP_IN_AH,	  [K_IKE] = RSIP_IN_IKE,
-		[K_NATT] = RSIP_IN_NATT, [K_PORT] = RSIP_IN_PORT,
+		[K_NATT] = RSIP_IN_NATT, [K_PORT] = RSIP_IN_PORT, [K_WHOLE] = RSIP_IN_WHOLE,
 	};
 	const struct world_bind *bind;
 	struct bytes ip = ipv4_of(in);
@@ -408,8 +454,7 @@ static void model_public(struct model *m, const struct frame *in, struct verdict
 	}
 	hop = &world_hops[bind->hop];
 	len = r.ip.len + (bind->tunnel == RSIP_PROTO_GRE ? 24 : 20);
-	if ((peer && peer != r.src) || (bind->remote && addr(bind->remote) != r.src) ||
-	    (r.kind == K_PORT && bind->remote_port && bind->remote_port != r.sport))
+	if ((peer && peer != r.src) || !may_talk(bind, &r, r.src, r.sport))
 		out->outcome = RSIP_IN_REMOTE;
 	else if (get8(r.ip, 8) <= 1)
 		out->outcome = RSIP_IN_TTL;
@@ -461,7 +506,7 @@ static const struct world_bind *ipsec_bind(uint32_t client, const struct read *r
 	if (!grant)
 		return NULL;
 	bind = bind_of_slot(grant->slot);
-	if (!(grant->flags & RSIP_GRANT_BY_REMOTE) || (bind && (!bind->remote || addr(bind->remote) == r->dst)))
+	if (!(grant->flags & RSIP_GRANT_BY_REMOTE) || (bind && is_remote(bind, r->dst)))
 		return bind;
 	*why = RSIP_OUT_REMOTE_ADDRESS;
 	grant = grant_of(client, r->src, r->dst);
@@ -475,6 +520,17 @@ static const struct world_bind *port_bind(uint32_t client, struct read *r)
 	if (!bind || addr(bind->client) != client)
 		return NULL;
 	r->kind = K_PORT;
+	return bind;
+}
+
+/* The bind of the sender that has all of the source address. */
+static const struct world_bind *whole_bind(uint32_t client, struct read *r)
+{
+	const struct world_bind *bind = bind_of_address(r->src);
+
+	if (!bind || addr(bind->client) != client || (r->kind == K_FRAGMENT && bind->remote_port))
+		return NULL;
+	r->kind = K_WHOLE;
 	return bind;
 }
 
@@ -569,9 +625,9 @@ static enum rsip_outcome policy(struct bytes outer, const struct read *r, const 
 {
 	if (get32(outer, 16) != addr("NA") || get8(outer, 9) != bind->tunnel)
 		return RSIP_OUT_TUNNEL;
-	if (bind->remote && addr(bind->remote) != r->dst)
+	if (!is_remote(bind, r->dst))
 		return RSIP_OUT_REMOTE_ADDRESS;
-	if (r->kind == K_PORT && bind->remote_port && bind->remote_port != r->dport)
+	if (!may_talk(bind, r, r->dst, r->dport))
 		return RSIP_OUT_REMOTE_PORT;
 	if (tos_after(outer, r->ip) < 0)
 		return RSIP_OUT_ECN;
@@ -593,6 +649,7 @@ static void leave(struct model *m, struct bytes outer, const struct read *r, con
 	static const enum rsip_outcome sent[] = {
 		[K_ESP] = RSIP_OUT_ESP,	  [K_AH] = RSIP_OUT_AH,	    [K_IKE] = RSIP_OUT_IKE,
 		[K_NATT] = RSIP_OUT_NATT, [K_PORT] = RSIP_OUT_PORT, [K_KEEPALIVE] = RSIP_OUT_NATT,
+		[K_WHOLE] = RSIP_OUT_WHOLE,
 	};
 	unsigned int hop = hop_of(r->dst), state = hop ? world_hops[hop].state : RSIP_NEXTHOP_UNRESOLVED;
 
@@ -620,10 +677,10 @@ static void model_private(struct model *m, const struct frame *in, struct verdic
 		[K_OTHER] = RSIP_OUT_PROTOCOL, [K_BAD] = RSIP_OUT_MALFORMED,
 	};
 	const struct world_bind *bind;
-	enum rsip_outcome why;
+	enum rsip_outcome why = RSIP_GO_ON;
 	struct bytes outer = ipv4_of(in), inside;
 	struct read r;
-	bool is_new;
+	bool is_new = false;
 
 	out->outcome = RSIP_OUT_PASS;
 	if (!outer.len || (get8(outer, 9) != 4 && get8(outer, 9) != 47))
@@ -643,11 +700,13 @@ static void model_private(struct model *m, const struct frame *in, struct verdic
 		return;
 	}
 	read_ip(inside, PRIVATE, &r);
-	if (r.kind > K_CUT) {
+	bind = r.kind == K_BAD ? NULL : whole_bind(get32(outer, 12), &r);
+	if (!bind && r.kind > K_CUT) {
 		out->outcome = reason(outer, &r, unfit[r.kind]);
 		return;
 	}
-	bind = allowed_by(m, get32(outer, 12), &r, &is_new, &why);
+	if (!bind)
+		bind = allowed_by(m, get32(outer, 12), &r, &is_new, &why);
 	if (bind)
 		why = policy(outer, &r, bind);
 	if (why) {

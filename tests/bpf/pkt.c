@@ -22,6 +22,7 @@ static const struct {
 	{ "XU", "10.0.0.99" },		{ "XD", "10.0.0.50" },	{ "XR", "10.0.0.51" },
 	{ "XV", "10.0.0.52" },		{ "XM", "10.0.0.53" },	{ "NB", "203.0.113.10" },
 	{ "NB2", "203.0.113.11" },	{ "NB3", "203.0.113.12" }, { "SH", "203.0.113.20" },
+	{ "W1", "203.0.113.31" },	{ "W2", "203.0.113.32" }, { "W3", "203.0.113.33" },
 	{ "Y", "198.51.100.7" },	{ "Z", "198.51.100.9" },   { "YD", "198.51.100.50" },
 	{ "YR", "198.51.100.51" },	{ "YV", "198.51.100.52" }, { "YM", "198.51.100.53" },
 	{ "YN", "198.51.100.99" },	{ "R", "192.0.2.1" },
@@ -370,6 +371,10 @@ static void finish_layer(struct frame *f, const struct layer *l, const struct la
 	case ETH:
 		if (!has(l, "type") && type >= 0)
 			set16(f, l->at + 12, (unsigned int)type);
+		break;
+	case AH:
+		if (proto >= 0)
+			f->data[l->at] = (uint8_t)proto;
 		break;
 	case VLAN:
 	case SVLAN:

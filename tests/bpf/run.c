@@ -60,6 +60,9 @@ const struct world_bind world_binds[WORLD_BINDS] = {
 	{ 20, "X2", "NB3", "Y", 0, RSIP_PROTO_IPIP, HOP_X2, 0x2020, { 0 }, true },
 	{ 21, "X2", "NB3", "Z", 0, RSIP_PROTO_IPIP, HOP_X2, 0x2021, { 0 }, true },
 	{ 22, "X4", "NB3", "Y", 0, RSIP_PROTO_IPIP, HOP_X4, 0x2022, { 0 }, true },
+	{ 23, "X1", "W1", NULL, 0, RSIP_PROTO_IPIP, HOP_X1, 0, { 0 }, false, true },
+	{ 24, "X2", "W2", "Y", 80, RSIP_PROTO_GRE, HOP_X2, 0, { 0 }, false, true },
+	{ 25, "X5", "NB3", NULL, 80, RSIP_PROTO_IPIP, HOP_X5, 0x5025, { 46000 }, true, false, { "Y", "YV" } },
 };
 
 static const char *const outcome_names[] = {
@@ -144,7 +147,8 @@ static void fill_bind(struct world *w, size_t i)
 		.nexthop = world_binds[i].hop,
 		.remote_port = htons((uint16_t)world_binds[i].remote_port),
 		.tunnel = (__u8)world_binds[i].tunnel,
-		.flags = world_binds[i].ipsec ? RSIP_BIND_IPSEC : 0,
+		.flags = (world_binds[i].ipsec ? RSIP_BIND_IPSEC : 0) | (world_binds[i].whole ? RSIP_BIND_WHOLE : 0) |
+			 (world_binds[i].remotes[0] ? RSIP_BIND_REMOTES : 0),
 		.ends = world_tick(w) + (1 << 20),
 	};
 
@@ -158,6 +162,12 @@ static void fill_bind(struct world *w, size_t i)
 	for (int p = 0; p < 2 && world_binds[i].ports[p]; p++)
 		set(w->skel->maps.rsip_ports,
 		    &(struct rsip_port_key){ .addr = spi.addr, .port = htons((uint16_t)world_binds[i].ports[p]) }, &target);
+	for (int r = 0; r < 2 && world_binds[i].remotes[r]; r++)
+		set(w->skel->maps.rsip_remotes,
+		    &(struct rsip_remote_key){ .bind = target, .addr = pkt_addr(world_binds[i].remotes[r]) }, &(__u32){ 1 });
+	if (world_binds[i].whole)
+		set(w->skel->maps.rsip_addresses, &spi.addr,
+		    &(struct rsip_address){ .flags = RSIP_ADDRESS_POOL, .whole = target });
 	if (!world_binds[i].spi)
 		return;
 	spi.proto = RSIP_PROTO_ESP;
@@ -199,6 +209,9 @@ const struct world_address world_addresses[WORLD_ADDRESSES] = {
 	{ "NB", RSIP_ADDRESS_POOL },
 	{ "NB2", RSIP_ADDRESS_POOL },
 	{ "NB3", RSIP_ADDRESS_POOL },
+	{ "W1", RSIP_ADDRESS_POOL },
+	{ "W2", RSIP_ADDRESS_POOL },
+	{ "W3", RSIP_ADDRESS_POOL },
 	{ "SH", RSIP_ADDRESS_POOL | RSIP_ADDRESS_SHARED },
 	{ "NA", RSIP_ADDRESS_TUNNEL },
 	{ "NA2", RSIP_ADDRESS_TUNNEL },
@@ -221,6 +234,11 @@ const struct world_grant world_grants[WORLD_GRANTS] = {
 	{ "X2", "NB3", "Y", 20, 0 },
 	{ "X2", "NB3", "Z", 21, 0 },
 	{ "X4", "NB3", NULL, 22, 0 },
+	{ "X1", "W1", NULL, 23, RSIP_GRANT_WHOLE },
+	{ "X2", "W2", NULL, 24, RSIP_GRANT_WHOLE },
+	{ "X5", "NB3", NULL, 0, RSIP_GRANT_BY_REMOTE },
+	{ "X5", "NB3", "Y", 25, 0 },
+	{ "X5", "NB3", "YV", 25, 0 },
 };
 
 static void fill(struct world *w)

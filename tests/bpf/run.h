@@ -44,11 +44,14 @@ enum side {
  *  20   X2       NB3      SPI 0x2020                         remote Y, RSIPSEC, granted for any remote too
  *  21   X2       NB3      SPI 0x2021                         remote Z, RSIPSEC, found by remote
  *  22   X4       NB3      SPI 0x2022                         remote Y, RSIPSEC, granted for any remote
+ *  23   X1       W1       everything                         RSA-IP
+ *  24   X2       W2       everything                         RSA-IP, remote Y port 80, GRE
+ *  25   X5       NB3      SPI 0x5025, port 46000             remotes Y and YV, port 80, RSIPSEC, found by remote
  *
  * XU never registered. Peers: Y and Z are reached at
  * once, YD's next hop is not resolved, YR's refused, YV's has VLAN 9, YM's has
- * MTU 100, YN is in no cache. NB, NB2 and NB3 are the pool, SH is shared with
- * N, NA and NA2 end tunnels.
+ * MTU 100, YN is in no cache. NB, NB2, NB3, W1, W2 and W3 are the pool, SH is
+ * shared with N, NA and NA2 end tunnels.
  */
 enum {
 	SLOT_FREE = 16,
@@ -77,10 +80,10 @@ enum {
 };
 
 #define WORLD_ROUTES	6
-#define WORLD_BINDS	22
+#define WORLD_BINDS	25
 #define WORLD_CLIENTS	10
-#define WORLD_ADDRESSES	6
-#define WORLD_GRANTS	16
+#define WORLD_ADDRESSES	9
+#define WORLD_GRANTS	21
 
 extern const struct world_hop {
 	const char *dst;
@@ -96,7 +99,8 @@ extern const struct world_bind {
 	__u32 slot;
 	const char *client, *addr, *remote;
 	unsigned int remote_port, tunnel, hop, spi, ports[2];
-	bool ipsec;
+	bool ipsec, whole;
+	const char *remotes[2];
 } world_binds[WORLD_BINDS];
 
 extern const char *const world_clients[WORLD_CLIENTS];

@@ -21,11 +21,12 @@
 #include <xdp/libxdp.h>
 
 #include "net.h"
+#include "rsipd/bpfmaps.h"
 #include "rsipd/datapath.h"
 
 #define PINS	"/sys/fs/bpf/rsip"
 #define FOLDER	PINS "/" RSIP_LAYOUT
-#define MAPS	12
+#define MAPS	BPFMAP_COUNT
 
 static struct config *config;
 

@@ -179,8 +179,8 @@ Test(datapath, open_fills_addresses_and_devices)
 		__be32 key;
 		struct rsip_address value;
 	} addresses[] = {
-		{ net_addr(NB), { RSIP_ADDRESS_POOL } }, { net_addr(NB2), { RSIP_ADDRESS_POOL } },
-		{ net_addr(NA), { RSIP_ADDRESS_TUNNEL } },
+		{ net_addr(NB), { .flags = RSIP_ADDRESS_POOL } }, { net_addr(NB2), { .flags = RSIP_ADDRESS_POOL } },
+		{ net_addr(NA), { .flags = RSIP_ADDRESS_TUNNEL } },
 	};
 	const struct {
 		__u32 key;
@@ -524,6 +524,98 @@ Test(datapath, grants_follow_the_binds_of_a_pair)
 		expect_map("rsip_grants", want, count, sizeof(struct rsip_grant_key), sizeof(want[0]));
 		cr_assert_eq(client(X1).binds, steps[i].pair == -2 ? 0 : client(X1).binds, "step %zu", i);
 	}
+}
+
+/* --- whole addresses, several remotes ----------------------------------------------------------- */
+
+struct address_element {
+	__be32 key;
+	struct rsip_address value;
+};
+
+struct remote_element {
+	struct rsip_remote_key key;
+	__u32 value;
+};
+
+/* That NB leads to this bind. */
+static void expect_whole(struct rsip_target to)
+{
+	const struct address_element addresses[] = {
+		{ net_addr(NA), { .flags = RSIP_ADDRESS_TUNNEL } },
+		{ net_addr(NB), { .flags = RSIP_ADDRESS_POOL, .whole = to } },
+		{ net_addr(NB2), { .flags = RSIP_ADDRESS_POOL } },
+	};
+
+	EXPECT_MAP("rsip_addresses", addresses);
+}
+
+/* covers: RSA-12 RSA-08 IN-01 FREE-04 */
+Test(datapath, bind_of_a_whole_address)
+{
+	struct datapath_bind bind = rsap(X1, NB, &ports_none);
+
+	bind.whole = true;
+	bind.remote = net_addr(Y);
+	add(&bind);
+	expect_whole(target(&bind));
+	{
+		const struct grant_element grant = {
+			{ .client = net_addr(X1), .addr = net_addr(NB) },
+			{ .ipsec = target(&bind), .flags = RSIP_GRANT_WHOLE },
+		};
+
+		expect_map("rsip_grants", &grant, 1, sizeof(grant.key), sizeof(grant));
+	}
+	cr_expect_eq(datapath_pools_add(dp, config), 0);
+	expect_whole(target(&bind));
+	cr_expect_eq(slot(bind.slot).flags, RSIP_BIND_WHOLE);
+	cr_expect_eq(slot(bind.slot).remote, net_addr(Y));
+	EXPECT_EMPTY("rsip_ports");
+	datapath_bind_remove(dp, &bind);
+	expect_whole((struct rsip_target){ 0 });
+	EXPECT_EMPTY("rsip_grants");
+}
+
+/* Two binds share one of their remotes. covers: FLOW-14 FLOW-10 */
+Test(datapath, binds_of_several_remotes)
+{
+	const __be32 both[] = { net_addr(Y), net_addr(Z) };
+	struct datapath_bind a = rsipsec(X1, NB, NULL), b = rsipsec(X1, NB, Y);
+
+	a.remotes = both;
+	a.remote_count = 2;
+	add(&a);
+	add(&b);
+	{
+		const struct remote_element remotes[] = {
+			{ { .bind = target(&a), .addr = net_addr(Y) }, 1 }, { { .bind = target(&a), .addr = net_addr(Z) }, 1 },
+		};
+		const struct grant_element grants[] = {
+			{ { .client = net_addr(X1), .addr = net_addr(NB) }, { .flags = RSIP_GRANT_BY_REMOTE } },
+			{ { net_addr(X1), net_addr(NB), net_addr(Y) }, { .ipsec = target(&a) } },
+			{ { net_addr(X1), net_addr(NB), net_addr(Z) }, { .ipsec = target(&a) } },
+		};
+
+		EXPECT_MAP("rsip_remotes", remotes);
+		EXPECT_MAP("rsip_grants", grants);
+	}
+	cr_expect_eq(slot(a.slot).flags, RSIP_BIND_IPSEC | RSIP_BIND_REMOTES);
+	cr_expect_eq(slot(a.slot).remote, 0);
+	datapath_bind_remove(dp, &a);
+	EXPECT_EMPTY("rsip_remotes");
+	{
+		const struct grant_element grants[] = {
+			{ { .client = net_addr(X1), .addr = net_addr(NB) }, { .flags = RSIP_GRANT_BY_REMOTE } },
+			{ { net_addr(X1), net_addr(NB), net_addr(Y) }, { .ipsec = target(&b) } },
+		};
+
+		EXPECT_MAP("rsip_grants", grants);
+	}
+	a.remote_count = RSIP_REMOTES_MAX + 1;
+	cr_expect_eq(datapath_bind_add(dp, &a), -E2BIG);
+	datapath_bind_remove(dp, &b);
+	EXPECT_EMPTY("rsip_grants");
 }
 
 /* --- cookies: what packets would have put into the map --------------------------------------------------------- */

@@ -11,6 +11,7 @@
 #include <linux/bpf.h>
 
 #include <rsip/encap.h>
+#include "rsipd/bpfmaps.h"
 #include "run.h"
 #include "tunnel.skel.h"
 
@@ -85,7 +86,7 @@ Test(load, maps)
 		cr_expect_not_null(bpf_map__pin_path(map), "%s is not pinned", bpf_map__name(map));
 		cr_expect_leq(strlen(bpf_map__name(map)), 15);
 	}
-	cr_expect_eq(maps, 12);
+	cr_expect_eq(maps, BPFMAP_COUNT);
 	cr_expect(bpf_map__map_flags(skel->maps.rsip_binds) & BPF_F_MMAPABLE);
 	cr_expect(bpf_map__map_flags(skel->maps.rsip_nexthops) & BPF_F_MMAPABLE);
 	cr_expect(bpf_map__map_flags(skel->maps.rsip_routes) & BPF_F_MMAPABLE);

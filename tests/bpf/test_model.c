@@ -28,6 +28,17 @@ static const char *const public_packets[] = {
 	"ip Y > NB | udp 1 > 50003 | data 9",
 	"ip Y > NB | udp 1 > 50004 | data 52",
 	"ip Y > NB | icmp | data 9",
+	"ip Y > NB3 | ah 0x5025 | tcp 80 > 9 | data 9",
+	"ip YV > NB3 | ah 0x5025 icv 24 | udp 80 > 9 | data 9",
+	"ip Z > NB3 | udp 80 > 46000 | data 9",
+	"ip Y > W1 | esp 0x1001 | data 9",
+	"ip Y > W1 opts 4 | udp 500 > 500 | ike 0xaa | data 9",
+	"ip Y > W1 | gre | ip Y > NB | esp 0x1001",
+	"ip Z > W1 frag 5 | data 32",
+	"ip Y > W2 | tcp 80 > 22 | data 9",
+	"ip Y > W2 | udp 4500 > 4500 | bytes ff",
+	"ip Y > W2 proto 132 | data 20",
+	"ip Y > W3 | tcp 80 > 22 | data 9",
 	"ip Y > NB mf | udp 53 > 40000 | data 9",
 	"ip Y > NB | gre | ip Y > NB | esp 0x1001",
 	"ip Y > SH | esp 0x9001",
@@ -64,6 +75,18 @@ static const char *const private_packets[] = {
 	"ip X1 > NA | ip NB > Y | icmp | data 9",
 	"ip X1 > NA | ip NB > Y mf | udp 40000 > 53 | data 9",
 	"ip X1 > NA | ip NB > Y | ip NB > Y | esp 0x1001",
+	"ip X5 > NA | ip NB3 > YV | ah 0x5025 | tcp 9 > 80 | data 9",
+	"ip X5 > NA | ip NB3 > Y | ah 0x5025 icv 24 | udp 9 > 80 | data 9",
+	"ip X5 > NA | ip NB3 > Y | udp 46000 > 80 | data 9",
+	"ip X5 > NA | ip NB3 > YV | udp 500 > 500 | ike 0xf1 | data 9",
+	"ip X1 > NA | ip W1 > Y | esp 0x1001 | data 9",
+	"ip X1 > NA | ip W1 > Y | udp 500 > 500 | ike 0xaa | data 9",
+	"ip X1 > NA | ip W1 > Y | ip W1 > Y | esp 0x1001",
+	"ip X1 > NA | ip W1 > Z mf | data 32",
+	"ip X2 > NA | gre | ip W2 > Y | tcp 22 > 80 | data 9",
+	"ip X2 > NA | gre | ip W2 > Y | udp 4500 > 4500 | bytes ff",
+	"ip X2 > NA | gre | ip W2 > Y proto 132 | data 20",
+	"ip X2 > NA | gre | ip W2 > Y | icmp | data 20",
 	"ip XU > NA | ip NB > Y | udp 40000 > 53 | data 9",
 	"ip X1 > NA2 | ip NB > Y | udp 40000 > 53 | data 9",
 	"ip X1 > Y | ip NB > Y | udp 40000 > 53 | data 9",
@@ -338,7 +361,7 @@ static unsigned int any(unsigned int below)
 
 static void any_address(struct frame *f, size_t at)
 {
-	static const char *const names[] = { "Y", "Z", "YD", "YR", "YV", "YM", "YN", "NB", "NB2", "NB3", "SH",
+	static const char *const names[] = { "Y", "Z", "YD", "YR", "YV", "YM", "YN", "NB", "NB2", "NB3", "SH", "W1", "W2", "W3",
 					     "NA", "NA2", "X1", "X2", "X3", "X4", "X5", "X6", "XU", "239.1.1.1" };
 	__be32 value = pkt_addr(names[any(COUNT(names))]);
 

@@ -79,7 +79,7 @@ Test(outbound, flow_policy)
 		{ "micro: another peer", FROM_X2 "Z | tcp 43000 > 80", RSIP_OUT_REMOTE_ADDRESS, NULL },
 		{ "ESP to the peer", FROM_X5 "Y | esp 7", RSIP_OUT_ESP, TO_Y "| esp 7" },
 		{ "ESP to another peer", FROM_X5 "Z | esp 7", RSIP_OUT_REMOTE_ADDRESS, NULL },
-		{ "AH to the peer", FROM_X5 "Y | ah 7", RSIP_OUT_AH, TO_Y "| ah 7" },
+		{ "AH to the peer", FROM_X5 "Y | ah 7 | tcp 9 > 80", RSIP_OUT_AH, TO_Y "| ah 7 | tcp 9 > 80" },
 		{ "AH to another peer", FROM_X5 "Z | ah 7", RSIP_OUT_REMOTE_ADDRESS, NULL },
 		{ "two binds by remote: the first", "ip X2 > NA | ip NB3 > Y | esp 7", RSIP_OUT_ESP,
 		  "eth n > y | ip NB3 > Y ttl 63 | esp 7" },

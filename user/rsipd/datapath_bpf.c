@@ -38,16 +38,25 @@ struct host {
 struct grant {
 	struct rsip_grant_key key;
 	uint32_t refs;			/* remote 0: all binds of the pair; else RSIPSEC binds held to it */
-	uint32_t held;			/* remote 0: RSIPSEC binds of the pair that are held to a remote */
-	struct bind_slot *ipsec;	/* RSIPSEC binds that the entry may name; the first is named */
+	uint32_t held;			/* remote 0: claims of RSIPSEC binds of the pair that are held to remotes */
+	struct claim *claims;		/* of binds that the entry may name; the first is named */
 	UT_hash_handle hh;
+};
+
+struct claim {				/* a RSIPSEC bind for each of its remotes, a RSA-IP bind once */
+	struct bind_slot *bind;
+	struct grant *grant;
+	struct claim *prev, *next;	/* of the grant */
 };
 
 struct bind_slot {			/* the daemon's side of a slot of rsip_binds */
 	uint32_t generation;		/* 0: free */
 	struct host *host;		/* NULL: the host was removed before its bind */
-	struct grant *pair, *ipsec;	/* ipsec: where it is in the list; NULL: no RSIPSEC bind */
-	struct bind_slot *host_prev, *host_next, *ipsec_prev, *ipsec_next;
+	bool whole;			/* RSA-IP */
+	struct grant *pair;
+	struct claim *claims;		/* NULL: neither RSIPSEC nor RSA-IP */
+	size_t claim_count;
+	struct bind_slot *host_prev, *host_next;
 };
 
 struct datapath {
@@ -129,6 +138,11 @@ static uint32_t slot_of(const struct datapath *dp, const struct bind_slot *b)
 	return (uint32_t)(b - dp->binds);
 }
 
+static struct rsip_target target_of(const struct datapath *dp, const struct bind_slot *b)
+{
+	return (struct rsip_target){ slot_of(dp, b), b->generation };
+}
+
 /* From here on no packet uses the bind. */
 static void bind_stop(const struct datapath *dp, const struct bind_slot *b)
 {
@@ -180,56 +194,92 @@ static int grant_store(struct datapath *dp, struct grant *grant)
 		free(grant);
 		return 0;
 	}
-	if (grant->ipsec)
-		value.ipsec = (struct rsip_target){ slot_of(dp, grant->ipsec), grant->ipsec->generation };
+	if (grant->claims) {
+		value.ipsec = target_of(dp, grant->claims->bind);
+		value.flags |= grant->claims->bind->whole ? RSIP_GRANT_WHOLE : 0;
+	}
 	return bpfmaps_put(dp->maps->fd[BPFMAP_GRANTS], &grant->key, &value);
 }
 
 static void grants_leave(struct datapath *dp, struct bind_slot *b)
 {
-	struct grant *pair = b->pair, *ipsec = b->ipsec;
+	struct grant *pair = b->pair;
 
-	if (ipsec) {
-		DL_DELETE2(ipsec->ipsec, b, ipsec_prev, ipsec_next);
-		if (ipsec != pair) {
-			pair->held--;
-			ipsec->refs--;
-			grant_store(dp, ipsec);
-		}
+	for (struct claim *claim = b->claims; claim < b->claims + b->claim_count; claim++) {
+		struct grant *grant = claim->grant;
+
+		DL_DELETE(grant->claims, claim);
+		if (grant == pair)
+			continue;
+		pair->held--;
+		grant->refs--;
+		grant_store(dp, grant);
 	}
+	free(b->claims);
 	pair->refs--;
 	grant_store(dp, pair);
-	b->pair = b->ipsec = NULL;
+	b->pair = NULL;
+	b->claims = NULL;
+	b->claim_count = 0;
+}
+
+/* The i-th remote that a bind is held to; 0: to none. */
+static __be32 remote_at(const struct datapath_bind *bind, size_t i)
+{
+	return bind->remote_count ? bind->remotes[i] : bind->remote;
+}
+
+static int grant_claim(struct datapath *dp, struct bind_slot *b, const struct rsip_grant_key *key)
+{
+	struct claim *claim = &b->claims[b->claim_count];
+	struct grant *grant = grant_get(dp, key);
+
+	if (!grant)
+		return -ENOMEM;
+	*claim = (struct claim){ .bind = b, .grant = grant };
+	DL_APPEND(grant->claims, claim);
+	b->claim_count++;
+	if (grant == b->pair)
+		return 0;
+	b->pair->held++;
+	grant->refs++;
+	return grant_store(dp, grant);
+}
+
+/* RSIPSEC: one for each remote; RSA-IP: one, policy looks at the remotes later. */
+static int grants_claim(struct datapath *dp, struct bind_slot *b, const struct datapath_bind *bind)
+{
+	size_t count = bind->whole || !bind->remote_count ? 1 : bind->remote_count;
+	int err = 0;
+
+	if (!bind->ipsec && !bind->whole)
+		return 0;
+	b->claims = calloc(count, sizeof(*b->claims));
+	if (!b->claims)
+		return -ENOMEM;
+	for (size_t i = 0; i < count && !err; i++) {
+		const struct rsip_grant_key key = {
+			.client = bind->client, .addr = bind->addr, .remote = bind->whole ? 0 : remote_at(bind, i),
+		};
+
+		err = grant_claim(dp, b, &key);
+	}
+	return err;
 }
 
 /* The entries name the bind before it is live: until then they allow nothing. */
 static int grants_join(struct datapath *dp, struct bind_slot *b, const struct datapath_bind *bind)
 {
-	struct rsip_grant_key key = { .client = bind->client, .addr = bind->addr };
-	struct grant *pair = grant_get(dp, &key), *ipsec = NULL;
-	int err = 0;
+	const struct rsip_grant_key key = { .client = bind->client, .addr = bind->addr };
+	int err;
 
-	if (!pair)
+	b->pair = grant_get(dp, &key);
+	if (!b->pair)
 		return -ENOMEM;
-	pair->refs++;
-	b->pair = pair;
-	if (bind->ipsec) {
-		key.remote = bind->remote;
-		ipsec = grant_get(dp, &key);
-		if (!ipsec) {
-			grants_leave(dp, b);
-			return -ENOMEM;
-		}
-		b->ipsec = ipsec;
-		DL_APPEND2(ipsec->ipsec, b, ipsec_prev, ipsec_next);
-	}
-	if (ipsec && ipsec != pair) {
-		pair->held++;
-		ipsec->refs++;
-		err = grant_store(dp, ipsec);
-	}
+	b->pair->refs++;
+	err = grants_claim(dp, b, bind);
 	if (!err)
-		err = grant_store(dp, pair);
+		err = grant_store(dp, b->pair);
 	if (err)
 		grants_leave(dp, b);
 	return err;
@@ -246,6 +296,11 @@ static void port_key(unsigned int i, void *key, const void *arg)
 	};
 }
 
+struct remotes {
+	struct rsip_target target;
+	const __be32 *addrs;
+};
+
 /* Each SPI twice: for ESP and for AH. */
 static void spi_key(unsigned int i, void *key, const void *arg)
 {
@@ -256,6 +311,13 @@ static void spi_key(unsigned int i, void *key, const void *arg)
 	};
 }
 
+static void remote_key(unsigned int i, void *key, const void *arg)
+{
+	const struct remotes *of = arg;
+
+	*(struct rsip_remote_key *)key = (struct rsip_remote_key){ .bind = of->target, .addr = of->addrs[i] };
+}
+
 static unsigned int port_count(const struct datapath_bind *bind)
 {
 	bool named = bind->ports && (bind->ports->form == MSG_RUN || bind->ports->form == MSG_LIST);
@@ -263,22 +325,45 @@ static unsigned int port_count(const struct datapath_bind *bind)
 	return named ? bind->ports->count : 0;
 }
 
-static int entries_add(const struct datapath *dp, const struct datapath_bind *bind, uint32_t generation)
+/* RSA-IP: the address leads to that bind; generation 0: to none. */
+static int address_lend(const struct datapath *dp, __be32 addr, struct rsip_target target)
 {
-	const struct rsip_target target = { bind->slot, generation };
+	int fd = dp->maps->fd[BPFMAP_ADDRESSES];
+	struct rsip_address address;
+
+	if (bpf_map_lookup_elem(fd, &addr, &address))
+		return -errno;
+	address.whole = target;
+	return bpfmaps_put(fd, &addr, &address);
+}
+
+static int entries_add(const struct datapath *dp, const struct datapath_bind *bind, struct rsip_target target)
+{
+	const struct remotes remotes = { target, bind->remotes };
 	int err = bpfmaps_update(dp->maps->fd[BPFMAP_PORTS], sizeof(struct rsip_port_key), port_count(bind),
 				 port_key, bind, &target, sizeof(target));
 
-	if (err)
-		return err;
-	return bpfmaps_update(dp->maps->fd[BPFMAP_SPIS], sizeof(struct rsip_spi_key), 2u * bind->spi_count,
-			      spi_key, bind, &target, sizeof(target));
+	if (!err)
+		err = bpfmaps_update(dp->maps->fd[BPFMAP_SPIS], sizeof(struct rsip_spi_key), 2u * bind->spi_count,
+				     spi_key, bind, &target, sizeof(target));
+	if (!err)
+		err = bpfmaps_update(dp->maps->fd[BPFMAP_REMOTES], sizeof(struct rsip_remote_key),
+				     (unsigned int)bind->remote_count, remote_key, &remotes, &(__u32){ 1 }, sizeof(__u32));
+	if (!err && bind->whole)
+		err = address_lend(dp, bind->addr, target);
+	return err;
 }
 
-static void entries_remove(const struct datapath *dp, const struct datapath_bind *bind)
+static void entries_remove(const struct datapath *dp, const struct datapath_bind *bind, struct rsip_target target)
 {
+	const struct remotes remotes = { target, bind->remotes };
+
 	bpfmaps_delete(dp->maps->fd[BPFMAP_PORTS], sizeof(struct rsip_port_key), port_count(bind), port_key, bind);
 	bpfmaps_delete(dp->maps->fd[BPFMAP_SPIS], sizeof(struct rsip_spi_key), 2u * bind->spi_count, spi_key, bind);
+	bpfmaps_delete(dp->maps->fd[BPFMAP_REMOTES], sizeof(struct rsip_remote_key),
+		       (unsigned int)bind->remote_count, remote_key, &remotes);
+	if (bind->whole)
+		address_lend(dp, bind->addr, (struct rsip_target){ 0 });
 }
 
 /* --- events ----------------------------------------------------------------------------------------- */
@@ -306,6 +391,12 @@ static void drain(struct datapath *dp)
 
 /* --- binds ------------------------------------------------------------------------------------------ */
 
+static __u8 bind_flags(const struct datapath_bind *bind)
+{
+	return (bind->ipsec ? RSIP_BIND_IPSEC : 0) | (bind->whole ? RSIP_BIND_WHOLE : 0) |
+	       (bind->remote_count ? RSIP_BIND_REMOTES : 0);
+}
+
 static void bind_start(const struct datapath *dp, const struct bind_slot *b, const struct datapath_bind *bind)
 {
 	struct rsip_bind *to = &dp->maps->binds[slot_of(dp, b)];
@@ -314,7 +405,7 @@ static void bind_start(const struct datapath *dp, const struct bind_slot *b, con
 		.bind_id = bind->bind_id, .client = bind->client, .gateway = bind->gateway, .addr = bind->addr,
 		.remote = bind->remote, .remote_port = bind->remote_port, .nexthop = b->host->value.nexthop,
 		.tunnel = bind->tunnel == RSIP_TUNNEL_GRE ? RSIP_PROTO_GRE : RSIP_PROTO_IPIP,
-		.flags = bind->ipsec ? RSIP_BIND_IPSEC : 0,
+		.flags = bind_flags(bind),
 		.ends = clock_tick_at(dp->clock, bind->ends),
 	};
 	__atomic_store_n(&to->generation, b->generation, __ATOMIC_RELEASE);
@@ -351,18 +442,20 @@ int datapath_bind_add(struct datapath *dp, struct datapath_bind *bind)
 
 	if (!host)
 		return -ENOENT;
+	if (bind->remote_count > RSIP_REMOTES_MAX)
+		return -E2BIG;
 	bind->slot = slots_take(&dp->free);
 	if (bind->slot == SLOT_NONE)
 		return -ENOSPC;
 	b = &dp->binds[bind->slot];
 	dp->generation += dp->generation == UINT32_MAX ? 2 : 1;
-	*b = (struct bind_slot){ .generation = dp->generation };
+	*b = (struct bind_slot){ .generation = dp->generation, .whole = bind->whole };
 
-	err = entries_add(dp, bind, b->generation);
+	err = entries_add(dp, bind, target_of(dp, b));
 	if (!err)
 		err = grants_join(dp, b, bind);
 	if (err) {
-		entries_remove(dp, bind);
+		entries_remove(dp, bind, target_of(dp, b));
 		slot_free(dp, b);
 		return err;
 	}
@@ -396,7 +489,7 @@ void datapath_bind_remove(struct datapath *dp, const struct datapath_bind *bind)
 	/* First the grants, so that another bind of the host takes over without a gap. */
 	grants_leave(dp, b);
 	bind_stop(dp, b);
-	entries_remove(dp, bind);
+	entries_remove(dp, bind, target_of(dp, b));
 	/* Cookies that the data plane counted and this process has not heard of wait in the ring. */
 	if (dp->maps->binds[bind->slot].cookies != cookie_count(learn_cookies(dp->learn), bind->slot))
 		drain(dp);
@@ -514,17 +607,31 @@ static void address_key(unsigned int i, void *key, const void *arg)
 	*(__be32 *)key = htonl(range->first + i);
 }
 
+/* What else is known of the address, its RSA-IP bind above all, stays. */
+static int fill_address(const struct datapath *dp, __be32 addr, __u32 clear, __u32 set)
+{
+	int fd = dp->maps->fd[BPFMAP_ADDRESSES];
+	struct rsip_address address = { 0 };
+	bool known = !bpf_map_lookup_elem(fd, &addr, &address);
+	__u32 flags = (address.flags & ~clear) | set;
+
+	if (known && address.flags == flags)
+		return 0;
+	address.flags = flags;
+	return bpfmaps_put(fd, &addr, &address);
+}
+
 static int fill_pool(const struct datapath *dp, const struct config_pool *pool)
 {
-	const struct rsip_address address = {
-		.flags = RSIP_ADDRESS_POOL | (pool->gateway_address ? RSIP_ADDRESS_SHARED : 0),
-	};
+	__u32 set = RSIP_ADDRESS_POOL | (pool->gateway_address ? RSIP_ADDRESS_SHARED : 0);
 	int err = 0;
 
-	for (size_t i = 0; i < pool->address_count && !err; i++)
-		err = bpfmaps_update(dp->maps->fd[BPFMAP_ADDRESSES], sizeof(__be32),
-				     pool->addresses[i].last - pool->addresses[i].first + 1, address_key,
-				     &pool->addresses[i], &address, sizeof(address));
+	for (size_t i = 0; i < pool->address_count && !err; i++) {
+		const struct addr_range *range = &pool->addresses[i];
+
+		for (uint64_t at = range->first; at <= range->last && !err; at++)
+			err = fill_address(dp, htonl((uint32_t)at), RSIP_ADDRESS_SHARED, set);
+	}
 	return err;
 }
 
@@ -581,16 +688,10 @@ void datapath_pools_remove(struct datapath *dp, const struct config *before, con
 
 static int fill_addresses(struct datapath *dp)
 {
-	int err = datapath_pools_add(dp, dp->config), fd = dp->maps->fd[BPFMAP_ADDRESSES];
+	int err = datapath_pools_add(dp, dp->config);
 
-	for (size_t i = 0; i < dp->config->private_count && !err; i++) {
-		const __be32 *na = &dp->config->private_interfaces[i].address;
-		struct rsip_address address = { 0 };
-
-		bpf_map_lookup_elem(fd, na, &address);	/* not there: no other flags */
-		address.flags |= RSIP_ADDRESS_TUNNEL;
-		err = bpfmaps_put(fd, na, &address);
-	}
+	for (size_t i = 0; i < dp->config->private_count && !err; i++)
+		err = fill_address(dp, dp->config->private_interfaces[i].address, 0, RSIP_ADDRESS_TUNNEL);
 	return err;
 }
 
