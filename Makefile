@@ -35,7 +35,7 @@ UNIT_HELP  := $(filter-out $(BUILD)/tests/unit/test_%,$(call objects,tests/unit/
 UNIT_TESTS := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/unit/test_*.c))
 BPF_TESTS  := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/bpf/test_*.c))
 BPF_HELP   := $(call objects,tests/bpf/[!t]*.c)
-BENCHES    := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/bench/*.c))
+BENCHES    := $(patsubst %.c,$(BUILD)/%,$(filter-out %.bpf.c,$(wildcard tests/bench/*.c)))
 FUZZERS    := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/fuzz/fuzz_*.c))
 
 # The unit tests and the fuzz targets are built into $(SAN), by this makefile
@@ -87,9 +87,14 @@ $(BUILD)/%.bpf.o: bpf/%.bpf.c
 	$(call say,BPF,$<)
 	$(Q)mkdir -p $(@D) && $(CLANG) $(BPF_CFLAGS) -MT $@ -MF $(@:.o=.d) -c -o $@.tmp $< && llvm-strip -g $@.tmp && mv $@.tmp $@
 
+# A benchmark has programs of its own, around those of bpf/.
+$(BUILD)/tests/bench/%.bpf.o: tests/bench/%.bpf.c
+	$(call say,BPF,$@)
+	$(Q)mkdir -p $(@D) && $(CLANG) $(BPF_CFLAGS) -Ibpf -MT $@ -MF $(@:.o=.d) -c -o $@ $<
+
 $(BUILD)/%.skel.h: $(BUILD)/%.bpf.o
 	$(call say,SKEL,$@)
-	$(Q)$(BPFTOOL) gen skeleton $< name $*_bpf > $@
+	$(Q)$(BPFTOOL) gen skeleton $< name $(notdir $*)_bpf > $@
 
 # --- tests ----------------------------------------------------------------------
 
@@ -148,6 +153,8 @@ bench: deps		## performance, side by side, into build/bench.json (root)
 	$(Q)scripts/bench.sh
 
 benches: $(BENCHES)
+
+$(BUILD)/tests/bench/packets.o: $(BUILD)/tests/bench/packets.skel.h
 
 $(BUILD)/tests/bench/%: $(BUILD)/tests/bench/%.o $(MODULES)
 	$(call say,LINK,$@)
