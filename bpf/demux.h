@@ -10,6 +10,7 @@ struct lease {			/* what a lookup found */
 	const struct rsip_bind *bind;
 	struct rsip_target target;
 	__be32 peer;		/* the one other end of a cookie; 0: found by another field */
+	bool new_cookie;	/* found without the cookie, which is still to be learned */
 };
 
 union target_word {
@@ -80,6 +81,16 @@ static __always_inline void cookie_key(__u64 cookie, __be32 addr, __be16 port, s
 	key->pad = 0;
 }
 
+/* IKE that a peer begins: somebody may listen to it on port 500 (LSN-11). Cookie 0 is no beginning. */
+static __always_inline bool lease_by_peer(const struct packet *p, struct lease *lease)
+{
+	struct rsip_peer_key key = { .peer = p->ip.src, .addr = p->ip.dst };
+	const struct rsip_target *target = p->cookie ? bpf_map_lookup_elem(&rsip_peers, &key) : NULL;
+
+	lease->new_cookie = target && lease_get(target, lease);
+	return lease->new_cookie;
+}
+
 /* For the idle sweep. Written only when it changes, so that the line stays shared. */
 static __always_inline void cookie_touch(struct rsip_cookie *cookie)
 {
@@ -114,7 +125,7 @@ static __always_inline bool demux(struct packet *p, struct lease *lease)
 	}
 	/* UDP and TCP, and what is left of ports 500 and 4500: they can be leased too */
 	if (!lease_by_port(p->ip.dst, p->dport, lease))
-		return false;
+		return p->kind == PACKET_IKE && lease_by_peer(p, lease);
 	p->kind = PACKET_PORT;
 	return true;
 }

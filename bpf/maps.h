@@ -21,7 +21,8 @@ struct {
 	__type(value, struct rsip_target);
 } rsip_spis SEC(".maps");
 
-/* IKE by initiator cookie. Private side learns, both sides read, rsipd removes. As configured. */
+/* IKE by initiator cookie. Both sides learn (the public one from peers in rsip_peers) and read, rsipd removes.
+ * As configured. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
@@ -50,6 +51,16 @@ struct {
 	__type(key, __u32);
 	__type(value, struct rsip_bind);
 } rsip_binds SEC(".maps");
+
+/* Who takes IKE from a peer when nobody knows its cookie. rsipd writes, public side reads then. As configured. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, 1 << 16);
+	__uint(pinning, LIBBPF_PIN_BY_NAME);
+	__type(key, struct rsip_peer_key);
+	__type(value, struct rsip_target);
+} rsip_peers SEC(".maps");
 
 /* Peers of binds that have several. rsipd writes, both sides read. As configured. */
 struct {

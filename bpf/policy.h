@@ -137,10 +137,9 @@ static __always_inline enum rsip_outcome admit_kind(const struct packet *p)
 
 /*
  * By which bind may the sender send this? ESP and AH by any RSIPSEC bind on
- * the address, whatever the SPI (A-40). *new_cookie: the cookie is still to be
- * learned.
+ * the address, whatever the SPI (A-40).
  */
-static __always_inline enum rsip_outcome admit(struct packet *p, struct lease *lease, bool *new_cookie)
+static __always_inline enum rsip_outcome admit(struct packet *p, struct lease *lease)
 {
 	enum cookie_state cookie = COOKIE_NONE;
 	enum rsip_outcome why = admit_kind(p);
@@ -182,8 +181,8 @@ static __always_inline enum rsip_outcome admit(struct packet *p, struct lease *l
 	why = admit_ipsec(p, lease, RSIP_OUT_NO_PORT);
 	if (why || p->kind == PACKET_WHOLE)
 		return why;
-	*new_cookie = cookie != COOKIE_TAKEN;
-	return *new_cookie ? RSIP_GO_ON : RSIP_OUT_COOKIE_TAKEN;
+	lease->new_cookie = cookie != COOKIE_TAKEN;
+	return lease->new_cookie ? RSIP_GO_ON : RSIP_OUT_COOKIE_TAKEN;
 }
 
 /* The bind's tunnel and flow policy, and what the headers themselves forbid. */

@@ -40,6 +40,8 @@ static __always_inline enum rsip_outcome inbound(struct xdp_md *ctx, struct pack
 		why = way_by_slot(lease.bind->nexthop, &way) ? RSIP_GO_ON : RSIP_IN_UNREACHABLE;
 	if (!why)
 		why = way_check(&way, len, RSIP_IN_UNREACHABLE, RSIP_IN_TOO_BIG);
+	if (!why && lease.new_cookie)
+		why = learn_from_peer(p, &lease.target);
 	if (!why)
 		why = encapsulate(ctx, p, lease.bind, &way);
 	if (!why && !lease_lasts(&lease))
@@ -68,10 +70,9 @@ static __always_inline enum rsip_outcome outbound(struct xdp_md *ctx, struct pac
 {
 	struct lease lease = {};
 	struct way way = {};
-	bool new_cookie = false;
 	enum rsip_outcome why;
 
-	why = admit(p, &lease, &new_cookie);
+	why = admit(p, &lease);
 	if (!why)
 		why = policy_outbound(p, &lease);
 	if (why)
@@ -79,7 +80,7 @@ static __always_inline enum rsip_outcome outbound(struct xdp_md *ctx, struct pac
 	why = way_by_peer(p->ip.dst, &way) ? RSIP_GO_ON : RSIP_OUT_UNREACHABLE;
 	if (!why)
 		why = way_check(&way, p->ip.len, RSIP_OUT_UNREACHABLE, RSIP_OUT_TOO_BIG);
-	if (!why && new_cookie)
+	if (!why && lease.new_cookie)
 		why = learn(p, &lease.target);
 	if (!why)
 		why = decapsulate(ctx, p, &way);

@@ -61,6 +61,7 @@ struct rsip_cookie {		/* value of rsip_cookies */
 /* --- binds, clients, addresses ------------------------------------------ */
 
 #define RSIP_BIND_COOKIES	64	/* cookies one bind may hold at once (IKE-07) */
+#define RSIP_BIND_COOKIES_PEER	16	/* with so many it takes no more from a peer: those of the host come first */
 
 struct rsip_bind {		/* value of rsip_binds, by slot */
 	__u32  generation;	/* 0: the slot is free. Written last, cleared first */
@@ -105,7 +106,12 @@ struct rsip_remote_key {	/* rsip_remotes: a peer of a bind that has several (A-5
 
 #define RSIP_REMOTES_MAX	16	/* of one bind */
 
-struct rsip_peer_key {		/* rsip_peers: who takes IKE from this peer whose cookie nobody knows */
+/*
+ * rsip_peers: who takes IKE from this peer when nobody knows its cookie. The
+ * host that listens to it on port 500 (APG-01), or, if that is wanted, the only
+ * one that has IKE with it at this address. Value: struct rsip_target.
+ */
+struct rsip_peer_key {
 	__be32 peer;		/* Y */
 	__be32 addr;		/* Nb */
 };

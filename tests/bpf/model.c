@@ -370,6 +370,21 @@ static void put_outer(struct frame *out, const struct world_bind *bind, struct b
 		put32(out, 0x0800);
 }
 
+/* A new cookie of a bind that may have `max`; false: no more. */
+static bool learn(struct model *m, const struct world_bind *bind, const struct read *r, uint32_t at,
+		  unsigned int port, uint32_t peer, size_t max)
+{
+	size_t held = bind->slot == SLOT_FULL ? RSIP_BIND_COOKIES : 0;
+
+	for (size_t i = 0; i < m->cookie_count; i++)
+		held += m->cookies[i].bind == bind;
+	if (held >= max)
+		return false;
+	cr_assert_lt(m->cookie_count, MODEL_COOKIES);
+	m->cookies[m->cookie_count++] = (struct model_cookie){ r->cookie, at, port, peer, bind };
+	return true;
+}
+
 /* --- public side ------------------------------------------------------------------- */
 
 static enum rsip_outcome nobodys(const struct read *r)
@@ -387,12 +402,23 @@ static enum rsip_outcome nobodys(const struct read *r)
 	return flags_of(r->dst) == RSIP_ADDRESS_POOL ? outcomes[r->kind] : RSIP_IN_PASS;
 }
 
-static const struct world_bind *by_number(const struct model *m, struct read *r, uint32_t *peer)
+/* IKE that a peer begins. */
+static const struct world_bind *listener(const struct read *r)
+{
+	for (size_t i = 0; i < WORLD_PEERS; i++)
+		if (r->cookie && addr(world_peers[i].peer) == r->src && addr(world_peers[i].addr) == r->dst)
+			return bind_of_slot(world_peers[i].slot);
+	return NULL;
+}
+
+static const struct world_bind *by_number(const struct model *m, struct read *r, uint32_t *peer,
+					  bool *is_new)
 {
 	const struct world_bind *bind = NULL;
 	const struct model_cookie *cookie = NULL;
 
 	*peer = 0;
+	*is_new = false;
 	if (r->kind == K_ESP || r->kind == K_AH || r->kind == K_NATT)
 		bind = bind_of_spi(r->dst, r->spi);
 	if (r->kind == K_IKE)
@@ -406,12 +432,14 @@ static const struct world_bind *by_number(const struct model *m, struct read *r,
 	bind = bind_of_port(r->dst, r->dport);
 	if (bind)
 		r->kind = K_PORT;
+	else if (r->kind == K_IKE && (bind = listener(r)))
+		*is_new = true;
 	return bind;
 }
 
-static const struct world_bind *whose(const struct model *m, struct read *r, uint32_t *peer)
+static const struct world_bind *whose(const struct model *m, struct read *r, uint32_t *peer, bool *is_new)
 {
-	const struct world_bind *bind = by_number(m, r, peer);
+	const struct world_bind *bind = by_number(m, r, peer, is_new);
 
 	if (bind || r->kind == K_BAD || r->kind == K_ICMP)
 		return bind;
@@ -441,13 +469,14 @@ static void model_public(struct model *m, const struct frame *in, struct verdict
 	const struct world_hop *hop;
 	struct read r;
 	uint32_t peer;
+	bool is_new;
 	size_t len;
 
 	out->outcome = RSIP_IN_PASS;
 	if (!ip.len)
 		return;
 	read_ip(ip, PUBLIC, &r);
-	bind = whose(m, &r, &peer);
+	bind = whose(m, &r, &peer, &is_new);
 	if (!bind) {
 		out->outcome = nobodys(&r);
 		return;
@@ -462,6 +491,8 @@ static void model_public(struct model *m, const struct frame *in, struct verdict
 		out->outcome = RSIP_IN_UNREACHABLE;
 	else if (hop->state == RSIP_NEXTHOP_VALID && len > hop->mtu)
 		out->outcome = RSIP_IN_TOO_BIG;
+	else if (is_new && !learn(m, bind, &r, r.dst, r.dport, r.src, RSIP_BIND_COOKIES_PEER))
+		out->outcome = RSIP_IN_NO_COOKIE;
 	else if (hop->state != RSIP_NEXTHOP_VALID && len > RSIP_EVENT_PACKET_MAX)
 		out->outcome = RSIP_ERROR;
 	else
@@ -592,21 +623,6 @@ static bool may_be_peer(uint32_t to)
 	return to >> 24 != 0 && to >> 24 != 127 && to >> 24 < 224;
 }
 
-static enum rsip_outcome learn(struct model *m, const struct world_bind *bind, const struct read *r)
-{
-	size_t held = bind->slot == SLOT_FULL ? RSIP_BIND_COOKIES : 0;
-
-	if (!r->cookie)
-		return RSIP_OUT_COOKIE_ZERO;
-	for (size_t i = 0; i < m->cookie_count; i++)
-		held += m->cookies[i].bind == bind;
-	if (held >= RSIP_BIND_COOKIES)
-		return RSIP_OUT_COOKIE_LIMIT;
-	cr_assert_lt(m->cookie_count, MODEL_COOKIES);
-	m->cookies[m->cookie_count++] = (struct model_cookie){ r->cookie, r->src, r->sport, r->dst, bind };
-	return RSIP_GO_ON;
-}
-
 /* The reason that is told for a refused packet. */
 static enum rsip_outcome reason(struct bytes outer, const struct read *inner, enum rsip_outcome why)
 {
@@ -657,8 +673,12 @@ static void leave(struct model *m, struct bytes outer, const struct read *r, con
 		out->outcome = RSIP_OUT_UNREACHABLE;
 	else if (state == RSIP_NEXTHOP_VALID && r->ip.len > world_hops[hop].mtu)
 		out->outcome = RSIP_OUT_TOO_BIG;
+	else if (is_new && !r->cookie)
+		out->outcome = RSIP_OUT_COOKIE_ZERO;
+	else if (is_new && !learn(m, bind, r, r->src, r->sport, r->dst, RSIP_BIND_COOKIES))
+		out->outcome = RSIP_OUT_COOKIE_LIMIT;
 	else
-		out->outcome = is_new ? learn(m, bind, r) : RSIP_GO_ON;
+		out->outcome = RSIP_GO_ON;
 	if (out->outcome)
 		return;
 	out->outcome = state == RSIP_NEXTHOP_VALID ? sent[r->kind] : RSIP_OUT_RESOLVE;

@@ -241,6 +241,18 @@ const struct world_grant world_grants[WORLD_GRANTS] = {
 	{ "X5", "NB3", "YV", 25, 0 },
 };
 
+const struct world_peer world_peers[WORLD_PEERS] = {
+	{ "Y", "NB2", 8 },
+	{ "Z", "NB2", 9 },
+};
+
+static void fill_peer(struct world *w, const struct world_peer *from)
+{
+	struct rsip_peer_key key = { .peer = pkt_addr(from->peer), .addr = pkt_addr(from->addr) };
+
+	set(w->skel->maps.rsip_peers, &key, &(struct rsip_target){ from->slot, world_generation(from->slot) });
+}
+
 static void fill(struct world *w)
 {
 	for (size_t i = 0; i < WORLD_ADDRESSES; i++)
@@ -254,6 +266,8 @@ static void fill(struct world *w)
 		fill_bind(w, i);
 	for (size_t i = 0; i < WORLD_GRANTS; i++)
 		fill_grant(w, &world_grants[i]);
+	for (size_t i = 0; i < WORLD_PEERS; i++)
+		fill_peer(w, &world_peers[i]);
 }
 
 static struct run *run_now;	/* gets the events; NULL: they are left over from elsewhere */

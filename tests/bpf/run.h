@@ -83,6 +83,7 @@ enum {
 #define WORLD_BINDS	25
 #define WORLD_CLIENTS	10
 #define WORLD_ADDRESSES	9
+#define WORLD_PEERS	2
 #define WORLD_GRANTS	21
 
 extern const struct world_hop {
@@ -109,6 +110,12 @@ extern const struct world_address {
 	const char *addr;
 	__u32 flags;
 } world_addresses[WORLD_ADDRESSES];
+
+/* Whose IKE goes to whom when the cookie is new: X1 listens to Y, X2 to Z, both on NB2. */
+extern const struct world_peer {
+	const char *peer, *addr;
+	__u32 slot;
+} world_peers[WORLD_PEERS];
 
 extern const struct world_grant {
 	const char *client, *addr, *remote;

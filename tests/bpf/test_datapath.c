@@ -228,7 +228,7 @@ Test(datapath, pools_of_a_reload)
 	struct {
 		__be32 key;
 		struct rsip_address value;
-	} addresses[303] = { { net_addr(NA), { RSIP_ADDRESS_TUNNEL } } };
+	} addresses[303] = { { net_addr(NA), { .flags = RSIP_ADDRESS_TUNNEL } } };
 
 	cr_assert_eq(datapath_pools_add(dp, &new), 0);
 	for (uint32_t i = 0; i < 301; i++) {
@@ -799,6 +799,113 @@ Test(datapath, idle_cookie_goes_after_a_day_and_a_used_one_stays)
 	cr_expect_not(in_map(1));
 	cr_expect(in_map(2));
 	cr_expect_eq(slot(bind.slot).cookies, 1);
+}
+
+/* --- peers that may begin IKE ------------------------------------------------------------------- */
+
+struct peer_element {
+	struct rsip_peer_key key;
+	struct rsip_target value;
+};
+
+static struct datapath_bind listener(const char *host, const char *remote)
+{
+	static const struct msg_ports ike = { .form = MSG_RUN, .first = 500, .count = 1 };
+	struct datapath_bind bind = rsap(host, NB, &ike);
+
+	bind.remote = remote ? net_addr(remote) : 0;
+	bind.ike_listen = true;
+	return bind;
+}
+
+/* covers: LSN-11 APG-01 APG-03 */
+Test(datapath, listeners_on_port_500_share_an_address)
+{
+	const __be32 names[] = { net_addr("203.0.113.7"), net_addr("203.0.113.8") };
+	struct datapath_bind a = listener(X1, Y), b = listener(X2, Z), c = listener(X1, NULL), again = listener(X2, Y);
+
+	c.remotes = names;
+	c.remote_count = 2;
+	add(&a);
+	add(&b);
+	add(&c);
+	cr_expect_eq(datapath_bind_add(dp, &again), -EEXIST);
+	{
+		const struct peer_element peers[] = {
+			{ { net_addr(Y), net_addr(NB) }, target(&a) }, { { net_addr(Z), net_addr(NB) }, target(&b) },
+			{ { names[0], net_addr(NB) }, target(&c) }, { { names[1], net_addr(NB) }, target(&c) },
+		};
+
+		EXPECT_MAP("rsip_peers", peers);
+	}
+	EXPECT_EMPTY("rsip_ports");
+	datapath_bind_remove(dp, &a);
+	datapath_bind_remove(dp, &b);
+	datapath_bind_remove(dp, &c);
+	EXPECT_EMPTY("rsip_peers");
+}
+
+static void expect_rekey(const struct datapath_bind *to)
+{
+	struct peer_element peer = { { net_addr(Y), net_addr(NB) }, { 0 } };
+
+	if (to)
+		peer.value = target(to);
+	expect_map("rsip_peers", &peer, to ? 1 : 0, sizeof(peer.key), sizeof(peer));
+}
+
+static void learned(const struct datapath_bind *bind, uint32_t n)
+{
+	struct rsip_target to = target(bind);
+
+	learn(&to, n);
+	datapath_tick(dp, n * 1000);
+	datapath_tick(dp, n * 1000 + 500);
+}
+
+/* covers: APE-01 */
+Test(datapath, no_peer_begins_unless_it_is_wanted)
+{
+	struct datapath_bind a = rsipsec(X1, NB, NULL);
+
+	add(&a);
+	learned(&a, 1);
+	expect_rekey(NULL);
+}
+
+/* RFC 3104, Appendix E, and what goes beyond it: one host, or nobody. covers: APE-01 LSN-11 */
+Test(datapath, peer_rekeys_with_the_only_host_it_has)
+{
+	struct datapath_bind a = rsipsec(X1, NB, NULL), more = rsipsec(X1, NB, NULL), b = rsipsec(X2, NB, NULL);
+	struct datapath_bind listens = listener(X2, Y);
+
+	datapath_detach(dp);
+	datapath_close(dp);
+	config->datapath.peer_rekey = true;
+	cr_assert_eq(datapath_open(config, &dp), 0);
+	cr_assert_eq(datapath_client_add(dp, net_addr(X1), net_addr(NA), 1001), 0);
+	cr_assert_eq(datapath_client_add(dp, net_addr(X2), net_addr(NA), 1002), 0);
+	add(&a);
+	add(&more);
+	add(&b);
+	expect_rekey(NULL);
+	learned(&a, 1);
+	expect_rekey(&a);
+	learned(&a, 2);
+	learned(&more, 3);
+	expect_rekey(&a);
+	learned(&b, 4);
+	expect_rekey(NULL);
+	add(&listens);
+	expect_rekey(&listens);
+	datapath_bind_remove(dp, &listens);
+	expect_rekey(NULL);
+	datapath_bind_remove(dp, &b);
+	expect_rekey(&a);
+	datapath_bind_remove(dp, &a);
+	expect_rekey(&more);
+	datapath_bind_remove(dp, &more);
+	expect_rekey(NULL);
 }
 
 /* --- counters ------------------------------------------------------------------------------------------------------ */

@@ -31,6 +31,8 @@ static const char *const public_packets[] = {
 	"ip Y > NB3 | ah 0x5025 | tcp 80 > 9 | data 9",
 	"ip YV > NB3 | ah 0x5025 icv 24 | udp 80 > 9 | data 9",
 	"ip Z > NB3 | udp 80 > 46000 | data 9",
+	"ip Y > NB2 | udp 500 > 500 | ike 0xc1 | data 9",
+	"ip Z > NB2 opts 4 | udp 4500 > 4500 | marker | ike 0xc2 | data 9",
 	"ip Y > W1 | esp 0x1001 | data 9",
 	"ip Y > W1 opts 4 | udp 500 > 500 | ike 0xaa | data 9",
 	"ip Y > W1 | gre | ip Y > NB | esp 0x1001",

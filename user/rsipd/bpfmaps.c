@@ -25,12 +25,12 @@
 #define BATCH		256	/* elements for one system call */
 #define BATCH_MIN	4	/* fewer: one by one is as good */
 #define COOKIES_MIN	1024
-#define REMOTES_MIN	1024
 
 static const char *const names[BPFMAP_COUNT] = {
 	[BPFMAP_SPIS] = "rsip_spis", [BPFMAP_PORTS] = "rsip_ports", [BPFMAP_COOKIES] = "rsip_cookies",
 	[BPFMAP_BINDS] = "rsip_binds", [BPFMAP_CLIENTS] = "rsip_clients", [BPFMAP_GRANTS] = "rsip_grants",
-	[BPFMAP_REMOTES] = "rsip_remotes", [BPFMAP_ADDRESSES] = "rsip_addresses", [BPFMAP_DEVICES] = "rsip_devices",
+	[BPFMAP_REMOTES] = "rsip_remotes", [BPFMAP_PEERS] = "rsip_peers",
+	[BPFMAP_ADDRESSES] = "rsip_addresses", [BPFMAP_DEVICES] = "rsip_devices",
 	[BPFMAP_NEXTHOPS] = "rsip_nexthops", [BPFMAP_ROUTES] = "rsip_routes",
 	[BPFMAP_EVENTS] = "rsip_events", [BPFMAP_COUNTERS] = "rsip_counters",
 };
@@ -160,9 +160,9 @@ static uint32_t bounded(uint64_t n)
  * B = max-bindings: an SPI takes two entries (ESP and AH), a bind may need two
  * grants (with and without a remote address), and a host at least one bind to
  * be of any use. A cookie for every fourth bind is generous: it lives as long
- * as an IKE SA, and most hosts have one. Remotes given by name are rare. The
- * pools of two configurations have room: a reload adds the new addresses before
- * it removes the old ones.
+ * as an IKE SA, and most hosts have one. Remotes given by
+ * name and peers that may begin IKE are no more. The pools of two configurations
+ * have room: a reload adds the new addresses before it removes the old ones.
  */
 static void sizes(const struct config *config, uint32_t entries[static BPFMAP_COUNT])
 {
@@ -172,7 +172,7 @@ static void sizes(const struct config *config, uint32_t entries[static BPFMAP_CO
 	entries[BPFMAP_BINDS] = entries[BPFMAP_PORTS] = entries[BPFMAP_CLIENTS] = bounded(binds);
 	entries[BPFMAP_SPIS] = entries[BPFMAP_GRANTS] = bounded(2 * binds);
 	entries[BPFMAP_COOKIES] = bounded(binds / 4 > COOKIES_MIN ? binds / 4 : COOKIES_MIN);
-	entries[BPFMAP_REMOTES] = bounded(binds / 4 > REMOTES_MIN ? binds / 4 : REMOTES_MIN);
+	entries[BPFMAP_REMOTES] = entries[BPFMAP_PEERS] = entries[BPFMAP_COOKIES];
 	entries[BPFMAP_NEXTHOPS] = bounded(binds + NEXTHOP_PEERS);
 	entries[BPFMAP_ADDRESSES] = 2 * CONFIG_ADDRESSES_MAX + (uint32_t)config->private_count;
 }

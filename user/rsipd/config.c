@@ -789,6 +789,7 @@ static const struct row datapath_rows[] = {
 	{ "pin", read_path, AT(struct config, datapath.pin), "/sys/fs/bpf/rsip", .max = TEXT_MAX },
 	{ "max-bindings", read_number, AT(struct config, datapath.max_bindings), "1048576", .min = 1,
 	  .max = 16777216 },
+	{ "peer-rekey", read_bool, AT(struct config, datapath.peer_rekey), "false" },
 	{ 0 }
 };
 
@@ -1065,7 +1066,7 @@ static bool same_interfaces(const struct config_interface *a, size_t a_count, co
 static bool same_datapath(const struct config *a, const struct config *b)
 {
 	return a->datapath.mode == b->datapath.mode && !strcmp(a->datapath.pin, b->datapath.pin) &&
-	       a->datapath.max_bindings == b->datapath.max_bindings;
+	       a->datapath.max_bindings == b->datapath.max_bindings && a->datapath.peer_rekey == b->datapath.peer_rekey;
 }
 
 int config_check_change(const struct config *running, const struct config *fresh, const char *path,

@@ -64,6 +64,7 @@ struct config {
 		enum config_mode mode;
 		char *pin;
 		uint32_t max_bindings;
+		bool peer_rekey;	/* IKE that a peer begins goes to the only host that has IKE with it */
 	} datapath;
 	char *state, *control;
 	char *metrics;			/* "ADDRESS:PORT", or NULL: off */

@@ -55,7 +55,7 @@ struct datapath_bind {
 	__be32 client, gateway;		/* Xa, Na */
 	__be32 addr;			/* Nb */
 	__be32 remote;			/* flow policy: 0: any, or as in `remotes` */
-	const __be32 *remotes;		/* flow policy, a remote given by name: all its addresses */
+	const __be32 *remotes;		/* flow policy, a remote given by name: all its addresses, none twice */
 	size_t remote_count;		/* at most RSIP_REMOTES_MAX; 0: `remote` decides */
 	__be16 remote_port;		/* flow policy micro: 0: any */
 	uint8_t tunnel;			/* enum rsip_tunnel */

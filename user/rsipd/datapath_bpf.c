@@ -23,6 +23,7 @@
 #include "rsipd/learn.h"
 #include "rsipd/netlink.h"
 #include "rsipd/nexthop.h"
+#include "rsipd/peers.h"
 #include "rsipd/slots.h"
 
 #define EVENTS_MAX	256	/* handled in one go, so that the loop is not held up */
@@ -65,6 +66,7 @@ struct datapath {
 	struct bpfmaps *maps;
 	struct clock *clock;
 	struct nexthops *nexthops;
+	struct peers *peers;
 	struct learn *learn;
 	struct attach *attach;		/* NULL: nothing is attached */
 	struct ring_buffer *events;
@@ -322,7 +324,30 @@ static unsigned int port_count(const struct datapath_bind *bind)
 {
 	bool named = bind->ports && (bind->ports->form == MSG_RUN || bind->ports->form == MSG_LIST);
 
-	return named ? bind->ports->count : 0;
+	/* Port 500 of a listener is several hosts': rsip_peers tells them apart. */
+	return named && !bind->ike_listen ? bind->ports->count : 0;
+}
+
+static size_t peer_count(const struct datapath_bind *bind)
+{
+	if (!bind->ike_listen)
+		return 0;
+	return bind->remote_count ? bind->remote_count : 1;
+}
+
+static void peers_remove(const struct datapath *dp, const struct datapath_bind *bind, struct rsip_target target)
+{
+	for (size_t i = 0; i < peer_count(bind); i++)
+		peers_unlisten(dp->peers, remote_at(bind, i), bind->addr, target);
+}
+
+static int peers_add(const struct datapath *dp, const struct datapath_bind *bind, struct rsip_target target)
+{
+	int err = 0;
+
+	for (size_t i = 0; i < peer_count(bind) && !err; i++)
+		err = peers_listen(dp->peers, remote_at(bind, i), bind->addr, target);
+	return err;
 }
 
 /* RSA-IP: the address leads to that bind; generation 0: to none. */
@@ -349,6 +374,8 @@ static int entries_add(const struct datapath *dp, const struct datapath_bind *bi
 	if (!err)
 		err = bpfmaps_update(dp->maps->fd[BPFMAP_REMOTES], sizeof(struct rsip_remote_key),
 				     (unsigned int)bind->remote_count, remote_key, &remotes, &(__u32){ 1 }, sizeof(__u32));
+	if (!err)
+		err = peers_add(dp, bind, target);
 	if (!err && bind->whole)
 		err = address_lend(dp, bind->addr, target);
 	return err;
@@ -362,6 +389,7 @@ static void entries_remove(const struct datapath *dp, const struct datapath_bind
 	bpfmaps_delete(dp->maps->fd[BPFMAP_SPIS], sizeof(struct rsip_spi_key), 2u * bind->spi_count, spi_key, bind);
 	bpfmaps_delete(dp->maps->fd[BPFMAP_REMOTES], sizeof(struct rsip_remote_key),
 		       (unsigned int)bind->remote_count, remote_key, &remotes);
+	peers_remove(dp, bind, target);
 	if (bind->whole)
 		address_lend(dp, bind->addr, (struct rsip_target){ 0 });
 }
@@ -701,7 +729,8 @@ static int open_parts(struct datapath *dp)
 	int err = slots_init(&dp->free, 0, maps->entries[BPFMAP_BINDS]);
 
 	dp->binds = calloc(maps->entries[BPFMAP_BINDS], sizeof(*dp->binds));
-	dp->learn = learn_new(maps);
+	dp->peers = peers_new(maps, dp->config->datapath.peer_rekey);
+	dp->learn = dp->peers ? learn_new(maps, dp->peers) : NULL;
 	if (err || !dp->binds || !dp->learn)
 		return -ENOMEM;
 	err = clock_open(maps, &dp->clock);
@@ -800,6 +829,7 @@ void datapath_close(struct datapath *dp)
 	nexthops_free(dp->nexthops);
 	ring_buffer__free(dp->events);
 	learn_free(dp->learn);
+	peers_free(dp->peers);
 	clock_close(dp->clock);
 	free_hosts(dp);
 	slots_fini(&dp->free);

@@ -14,19 +14,21 @@
 
 struct learn {
 	const struct bpfmaps *maps;
+	struct peers *peers;
 	struct cookies *cookies;
 	struct rsip_cookie_key cursor;	/* where reconciliation goes on */
 	bool at_start;
 	struct log_limit limit;
 };
 
-struct learn *learn_new(const struct bpfmaps *maps)
+struct learn *learn_new(const struct bpfmaps *maps, struct peers *peers)
 {
 	struct learn *learn = calloc(1, sizeof(*learn));
 
 	if (!learn)
 		return NULL;
 	learn->maps = maps;
+	learn->peers = peers;
 	learn->at_start = true;
 	learn->cookies = cookies_new(maps->entries[BPFMAP_BINDS], maps->entries[BPFMAP_COOKIES]);
 	if (!learn->cookies) {
@@ -79,8 +81,16 @@ static void take_out(struct learn *learn, const struct cookie_entry *entry)
 		__atomic_fetch_sub(&learn->maps->binds[entry->target.bind].cookies, 1, __ATOMIC_RELAXED);
 }
 
+/* One that was remembered is so no longer. */
+static void forgotten(struct learn *learn, const struct cookie_entry *entry)
+{
+	peers_cookie_removed(learn->peers, entry);
+	take_out(learn, entry);
+}
+
 static void learned(struct learn *learn, const struct cookie_entry *entry, uint64_t now)
 {
+	uint32_t before = cookie_count(learn->cookies, entry->target.bind);
 	struct cookie_entry oldest;
 
 	if (!is_live(learn, &entry->target)) {
@@ -94,9 +104,11 @@ static void learned(struct learn *learn, const struct cookie_entry *entry, uint6
 		take_out(learn, entry);
 		return;
 	}
+	if (cookie_count(learn->cookies, entry->target.bind) > before)
+		peers_cookie_added(learn->peers, entry);
 	while (cookie_count(learn->cookies, entry->target.bind) > COOKIES_PER_BIND &&
 	       cookie_take_oldest(learn->cookies, entry->target.bind, &oldest))
-		take_out(learn, &oldest);
+		forgotten(learn, &oldest);
 }
 
 void learn_event(struct learn *learn, const struct rsip_event_cookie *event, uint64_t now)
@@ -111,7 +123,7 @@ void learn_bind_ended(struct learn *learn, uint32_t bind)
 	struct cookie_entry entry;
 
 	while (cookie_take_oldest(learn->cookies, bind, &entry))
-		take_out(learn, &entry);
+		forgotten(learn, &entry);
 }
 
 /* --- the sweep ------------------------------------------------------------------------ */
@@ -132,7 +144,7 @@ static bool was_used(const struct cookie_entry *entry, void *arg)
 
 static void idle(const struct cookie_entry *entry, void *arg)
 {
-	take_out(arg, entry);
+	forgotten(arg, entry);
 }
 
 /* An event that found the ring full is made up for here, and so is an entry whose bind has ended. */

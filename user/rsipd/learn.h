@@ -10,11 +10,12 @@
 
 #include "rsipd/bpfmaps.h"
 #include "rsipd/cookie.h"
+#include "rsipd/peers.h"
 
 struct learn;
 
-/* NULL if memory is short. `maps` must outlive it. */
-struct learn *learn_new(const struct bpfmaps *maps);
+/* NULL if memory is short. `maps` and `peers`, which hears of every cookie, must outlive it. */
+struct learn *learn_new(const struct bpfmaps *maps, struct peers *peers);
 void learn_free(struct learn *learn);
 
 /* The data plane learned a cookie. */
