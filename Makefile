@@ -16,7 +16,7 @@ BPF_CFLAGS = -target bpf -mcpu=v3 -O2 -g -Wall -Wextra -Wno-unused-parameter -Ii
 
 RSIPD_LIBS  := -lxdp -lbpf -lelf -lz -luv -lyaml -ljansson -lmnl -lmicrohttpd -lsystemd
 RSIP_LIBS   := -lbpf -lelf -lz -luv -ljansson -lmnl
-RSIPCTL_LIBS := -lbpf -lelf -lz -ljansson
+RSIPCTL_LIBS := -lbpf -lelf -lz -ljansson -lncursesw -ltinfo
 
 Q := $(if $(V),,@)
 say = $(if $(V),,@printf '  %-6s %s\n' "$(1)" "$(2)")

@@ -128,7 +128,8 @@ def configurations():
 
 def requests():
     lines = ('["status"]', '["deregister", "10.0.0.2"]', '["free", "257", "1"]', '"counters"', '["pools\\u0000"]',
-             '["bindings", 1]', '["free", "\\u0031", "a", "b", "c"]', '["reload"], "command": []')
+             '["bindings", 1]', '["free", "\\u0031", "a", "b", "c"]', '["reload"], "command": []',
+             '["monitor"]', '["drain"]', '["undrain"]')
     for n, line in enumerate(lines):
         seed("request", str(n), f'{{"command": {line}}}'.encode())
 

@@ -68,7 +68,6 @@ test_rsipctl() {
 	same "status of an unknown command" 2 "$(status_of ctl nonsense)"
 	same "status of no command" 2 "$(status_of ctl)"
 	same "status of a refusal" 1 "$(status_of ctl free 10.0.0.99 1)"
-	same "status of reload" 1 "$(status_of ctl reload)"
 	same "status without a daemon" 3 "$(status_of "$build/rsipctl" -s "$work/none.sock" status)"
 	rsip_stop x1
 	same "resting" "2 8" "$(ctl -j pools | jq -r '"\(.[0].ports_resting) \(.[0].spis_resting)"')"
@@ -165,6 +164,115 @@ test_metrics() {
 	grep -q '^rsip_' "$work/metrics"
 	# The text's own grammar: comments, or a name, perhaps labels, and a number.
 	refused grep -vE '^(#.*|[a-z_]+(\{[^}]*\})? [0-9.e+-]+)$' "$work/metrics"
+}
+
+# --- reload ----------------------------------------------------------------------------
+
+# Of three hosts one keeps what it has, one loses its lease and one its registration; packets of the
+# first keep flowing. An invalid file, and one that needs a restart, change nothing.
+# covers: ADM-01 ADM-03
+test_reload() {
+	local port
+	config 'pools: [{name: shared, addresses: [203.0.113.10, 203.0.113.11]}]'
+	lab -n 3
+	gateway
+	rsip_up x1 --ports 2 --local 203.0.113.10
+	rsip_up x2 --ports 2 --local 203.0.113.11
+	rsip_up x3 --ports 2 --local 203.0.113.10
+	port=$(rsip_field x1 '.lease.ports' | grep -oE '^[0-9]+')
+
+	config 'pools: [{name: shared, addresses: [203.0.113.10]}]' 'leases: {default: never}'
+	same "status with an invalid file" 1 "$(status_of ctl reload)"
+	grep -q "rsipd.yaml:$(grep -n ^leases "$work/rsipd.yaml" | cut -d: -f1): leases.default: \"never\"" "$work/output"
+	config 'pools: [{name: shared, addresses: [203.0.113.10]}]' 'server: {port: 4556}'
+	same "status with another port" 1 "$(status_of ctl reload)"
+	grep -q "rsipd.yaml:$(grep -n ^server "$work/rsipd.yaml" | cut -d: -f1): server: cannot change" "$work/output"
+	same "binds" 3 "$(ctl -j bindings | jq length)"
+	packets exchange x1 "$port"
+
+	config 'pools: [{name: shared, addresses: [203.0.113.10]}]' \
+		'clients: [{match: 10.0.0.11}, {match: 10.0.0.12, max-ports: 7}]'
+	ctl -j reload >"$work/reload"
+	same "ended" "1 1" "$(jq -r '"\(.registrations_ended) \(.binds_ended)"' "$work/reload")"
+	same "who" "10.0.0.12 10.0.0.13" "$(jq -r '[.ended[].client] | sort | join(" ")' "$work/reload")"
+	same "bind of x1" "10.0.0.11" "$(ctl -j bindings | jq -r 'map(.client) | join(" ")')"
+	packets exchange x1 "$port"
+	grep -q 'took it back' "$work/rsip-x2.log"
+	grep -q 'took it back' "$work/rsip-x3.log"
+	refused bpftool map lookup pinned "$(echo "$pin"/v*/rsip_addresses)" key hex cb 00 71 0b
+	wait_for 5 grep -q '312 LOCAL_ADDR_UNALLOWED' "$work/rsip-x2.log"
+	wait_for 5 grep -q '304 REGISTRATION_DENIED' "$work/rsip-x3.log"
+
+	config
+	kill -HUP "$rsipd"
+	wait_for 5 grep -q 'reload: .* is in force; 0 registrations and 0 other binds' "$work/rsipd.log"
+	packets exchange x1 "$port"
+}
+
+# covers: ADM-06
+test_drain() {
+	config 'leases: {registration: 4, default: 4, maximum: 8}'
+	raise
+	rsip_up x1 --ports 2
+	ctl drain
+	same "draining" true "$(ctl -j status | jq .draining)"
+	nsenter --net="/run/netns/${lab}x2" "$build/rsip" -g 10.0.0.1 up --ports 1 >>"$work/rsip-x2.log" 2>&1 &
+	echo $! >"$work/x2.rsip"
+	wait_for 5 grep -q 304 "$work/rsip-x2.log"
+	ctl undrain
+	wait_for 10 rsip_has_lease x2
+	ctl drain
+	# Nobody is told: leases that are not extended any more run out, and the daemon ends cleanly.
+	wait "$rsipd"
+	same "programs" 0 "$(programs)"
+}
+
+# --- watching ------------------------------------------------------------------------------
+
+# Everything that happens to a host is one line; one that does not read is told how much it missed.
+# covers: ADM-02
+test_monitor() {
+	local bind
+	raise
+	ctl_watch -j monitor >"$work/events" &
+	local watcher=$!
+	ctl_watch monitor >"$work/events.txt" &
+	local text=$!
+	wait_for 5 watched_by 2
+	rsip_up x1 --ports 2
+	bind=$(ctl -j bindings | jq '.[0].bind_id')
+	ctl free 10.0.0.11 "$bind"
+	wait_for 5 happened ended
+	rsip_stop x1
+	wait_for 5 happened deregistered
+	same "order" "registered granted ended" "$(jq -r .event "$work/events" | head -n 3 | xargs)"
+	same "who" 10.0.0.11 "$(jq -r .client "$work/events" | sort -u)"
+	same "why" "taken back by the operator" "$(jq -r 'select(.event == "ended").why' "$work/events" | head -n 1)"
+	grep -q ' granted 10.0.0.11 client_id=' "$work/events.txt"
+	kill $watcher $text
+	wait_for 5 watched_by 0
+}
+
+ctl_watch() { exec timeout 30 "$build/rsipctl" -s "$work/rsipd.sock" "$@"; }
+happened() { jq -e --arg event "$1" 'select(.event == $event)' "$work/events"; }
+# How many connections the control socket has, but for that of nobody
+watched_by() { [ "$(ss -xH state connected src "$work/rsipd.sock" | wc -l)" -eq "$1" ]; }
+
+test_top() {
+	local port
+	raise
+	rsip_up x1 --ports 2
+	port=$(rsip_field x1 '.lease.ports' | grep -oE '^[0-9]+')
+	ctl -j top >"$work/top" &
+	local top_pid=$!
+	while kill -0 $top_pid 2>/dev/null; do packets exchange x1 "$port"; done
+	wait $top_pid
+	jq -e '.registrations == 1 and .binds == 1 and .interval > 0.9 and .pools[0].ports_leased == 2' "$work/top"
+	jq -e '[.outcomes[].outcome] | index("in-port")' "$work/top"
+	ctl top | grep -q 'shared .* 1 '
+	# On a terminal: a screen, until q.
+	(sleep 1.5; printf q) | TERM=vt100 timeout 10 script -qec "$build/rsipctl -s $work/rsipd.sock top" "$work/screen" >/dev/null
+	grep -qa 'q ends' "$work/screen"
 }
 
 run_tests "$@"

@@ -2,11 +2,9 @@
 /* jansson values as JSON, as a table, as "key: value" lines. */
 #include "lib/out.h"
 
-#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define COLUMNS_MAX	24
 #define INDENT		2
 
 void out_json(FILE *to, const json_t *value)
@@ -80,71 +78,75 @@ static char *value_text(const json_t *value)
 	return text;
 }
 
-struct layout {
-	int width;
-	bool numbers;		/* right-aligned: nothing in the column but numbers */
-};
-
-static void measure(struct layout *layout, const json_t *list, const struct out_column *column)
+static void measure(struct out_layout *layout, unsigned int c, const json_t *list, const struct out_column *column)
 {
+	int *width = &layout->columns[c].width;
 	bool any = false, numbers = true;
 	size_t i;
 	json_t *row;
 
-	layout->width = (int)strlen(column->title);
+	if (!layout->begun)
+		*width = (int)strlen(column->title);
 	json_array_foreach(list, i, row) {
 		const json_t *value = json_object_get(row, column->key);
 		char *text = value_text(value);
 		int len = text ? (int)strlen(text) : 0;
 
-		if (len > layout->width)
-			layout->width = len;
+		if (len > *width)
+			*width = len;
 		if (value && !json_is_null(value)) {
 			any = true;
 			numbers = numbers && json_is_number(value);
 		}
 		free(text);
 	}
-	layout->numbers = any && numbers;
+	layout->columns[c].numbers = any && numbers;
 }
 
 /* One cell; the last of a line has no blanks after it. */
-static void put_cell(FILE *to, const struct layout *layout, const char *text, bool first, bool last)
+static void put_cell(FILE *to, const struct out_layout *layout, unsigned int c, const char *text, bool last)
 {
-	if (!first)
+	if (c)
 		fputs("  ", to);
-	if (layout->numbers)
-		fprintf(to, "%*s", layout->width, text);
+	if (layout->columns[c].numbers)
+		fprintf(to, "%*s", layout->columns[c].width, text);
 	else if (last)
 		fputs(text, to);
 	else
-		fprintf(to, "%-*s", layout->width, text);
+		fprintf(to, "%-*s", layout->columns[c].width, text);
 	if (last)
 		fputc('\n', to);
 }
 
-void out_table(FILE *to, const json_t *list, const struct out_column *columns, const char *empty)
+void out_table_part(FILE *to, const json_t *list, const struct out_column *columns, struct out_layout *layout)
 {
-	struct layout layout[COLUMNS_MAX];
-	size_t count = 0, i;
+	unsigned int count = 0;
+	size_t i;
 	json_t *row;
 
-	if (json_array_size(list) == 0) {
-		fprintf(to, "%s\n", empty);
-		return;
-	}
-	for (; columns[count].title && count < COLUMNS_MAX; count++)
-		measure(&layout[count], list, &columns[count]);
-	for (size_t c = 0; c < count; c++)
-		put_cell(to, &layout[c], columns[c].title, c == 0, c + 1 == count);
+	for (; columns[count].title && count < OUT_COLUMNS_MAX; count++)
+		measure(layout, count, list, &columns[count]);
+	for (unsigned int c = 0; c < count && !layout->begun; c++)
+		put_cell(to, layout, c, columns[c].title, c + 1 == count);
+	layout->begun = true;
 	json_array_foreach(list, i, row) {
-		for (size_t c = 0; c < count; c++) {
+		for (unsigned int c = 0; c < count; c++) {
 			char *text = value_text(json_object_get(row, columns[c].key));
 
-			put_cell(to, &layout[c], text ? text : "?", c == 0, c + 1 == count);
+			put_cell(to, layout, c, text ? text : "?", c + 1 == count);
 			free(text);
 		}
 	}
+}
+
+void out_table(FILE *to, const json_t *list, const struct out_column *columns, const char *empty)
+{
+	struct out_layout layout = { 0 };
+
+	if (json_array_size(list) == 0)
+		fprintf(to, "%s\n", empty);
+	else
+		out_table_part(to, list, columns, &layout);
 }
 
 static void put_fields(FILE *to, const json_t *object, int indent)

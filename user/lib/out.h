@@ -7,6 +7,7 @@
 #pragma once
 
 #include <jansson.h>
+#include <stdbool.h>
 #include <stdio.h>
 
 struct out_column {
@@ -18,5 +19,18 @@ struct out_column {
 void out_json(FILE *to, const json_t *value);
 /* Prints an array of objects as a table, right-aligning numbers. An empty list prints `empty`. */
 void out_table(FILE *to, const json_t *list, const struct out_column *columns, const char *empty);
+
+#define OUT_COLUMNS_MAX	24
+
+/* A table in parts, for lists that nobody wants in memory as a whole: of zeroes, then
+ * handed to each part. The head is printed with the first; columns only grow wider. */
+struct out_layout {
+	bool begun;
+	struct {
+		int width;
+		bool numbers;	/* right-aligned: nothing in the column but numbers */
+	} columns[OUT_COLUMNS_MAX];
+};
+void out_table_part(FILE *to, const json_t *list, const struct out_column *columns, struct out_layout *layout);
 /* Prints an object as "key: value" lines, aligned, with nested objects indented. */
 void out_fields(FILE *to, const json_t *object);

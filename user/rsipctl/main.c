@@ -9,7 +9,9 @@
 
 #include "lib/ask.h"
 #include "lib/out.h"
+#include "rsipctl/list.h"
 #include "rsipctl/pins.h"
+#include "rsipctl/top.h"
 
 #define DEFAULT_SOCKET	"/run/rsip/rsipd.sock"
 #define DEFAULT_PIN	"/sys/fs/bpf/rsip"
@@ -19,69 +21,47 @@ enum status { STATUS_OK, STATUS_REFUSED, STATUS_USAGE, STATUS_UNREACHABLE };
 
 /* --- text ------------------------------------------------------------------------------ */
 
-/* A count in the place of a list, for a table. */
-static void count_items(json_t *list, const char *key)
-{
-	size_t i;
-	json_t *row;
-
-	json_array_foreach(list, i, row) {
-		const json_t *items = json_object_get(row, key);
-
-		if (json_is_array(items))
-			json_object_set_new(row, key, json_integer((json_int_t)json_array_size(items)));
-	}
-}
-
 static void show_status(json_t *status)
 {
 	static const struct out_column columns[] = {
 		{ "name", "INTERFACE" }, { "side", "SIDE" }, { "mode", "XDP" }, { "loader", "LOADER" }, { 0 }
 	};
+	static const struct out_column sums[] = {
+		{ "pool", "POOL" }, { "addresses", "ADDRESSES" }, { "binds", "BINDS" }, { "ports", "PORTS" },
+		{ "ports_leased", "LEASED" }, { "ports_resting", "RESTING" }, { "spis_leased", "SPIS LEASED" },
+		{ "spis_resting", "RESTING" }, { 0 }
+	};
 	json_t *interfaces = json_incref(json_object_get(status, "interfaces"));
+	json_t *pools = json_incref(json_object_get(status, "pools"));
 
 	json_object_del(status, "interfaces");
+	json_object_del(status, "pools");
 	out_fields(stdout, status);
 	if (interfaces) {
 		putchar('\n');
 		out_table(stdout, interfaces, columns, "no interfaces");
+		putchar('\n');
+		out_table(stdout, pools, sums, "no pools");
 	}
 	json_decref(interfaces);
+	json_decref(pools);
 }
 
-static void show_clients(json_t *list)
-{
-	static const struct out_column columns[] = {
-		{ "client_id", "CLIENT ID" }, { "client", "HOST" }, { "gateway", "GATEWAY" }, { "transport", "VIA" },
-		{ "local_policy", "LOCAL" }, { "remote_policy", "REMOTE" }, { "binds", "BINDS" },
-		{ "ports", "PORTS" }, { "spis", "SPIS" }, { "age", "AGE s" }, { "lease", "LEASE s" }, { 0 }
-	};
-
-	out_table(stdout, list, columns, "no host is registered");
-}
-
-static void show_bindings(json_t *list)
-{
-	static const struct out_column columns[] = {
-		{ "client_id", "CLIENT ID" }, { "bind_id", "BIND ID" }, { "client", "HOST" }, { "address", "ADDRESS" },
-		{ "ports", "PORTS" }, { "spis", "SPIS" }, { "remote", "REMOTE" }, { "tunnel", "TUNNEL" },
-		{ "method", "METHOD" }, { "cookies", "COOKIES" }, { "lease", "LEASE s" }, { 0 }
-	};
-
-	count_items(list, "cookies");
-	out_table(stdout, list, columns, "nothing is leased");
-}
-
-static void show_pools(json_t *list)
-{
-	static const struct out_column columns[] = {
-		{ "pool", "POOL" }, { "address", "ADDRESS" }, { "grants", "BINDS" }, { "ports", "PORTS" },
-		{ "ports_leased", "LEASED" }, { "ports_resting", "RESTING" }, { "spis", "SPIS" },
-		{ "spis_leased", "LEASED" }, { "spis_resting", "RESTING" }, { "gateway_address", "ALSO OURS" }, { 0 }
-	};
-
-	out_table(stdout, list, columns, "no pools");
-}
+static const struct out_column client_columns[] = {
+	{ "client_id", "CLIENT ID" }, { "client", "HOST" }, { "gateway", "GATEWAY" }, { "transport", "VIA" },
+	{ "local_policy", "LOCAL" }, { "remote_policy", "REMOTE" }, { "binds", "BINDS" },
+	{ "ports", "PORTS" }, { "spis", "SPIS" }, { "age", "AGE s" }, { "lease", "LEASE s" }, { 0 }
+};
+static const struct out_column binding_columns[] = {
+	{ "client_id", "CLIENT ID" }, { "bind_id", "BIND ID" }, { "client", "HOST" }, { "address", "ADDRESS" },
+	{ "ports", "PORTS" }, { "spis", "SPIS" }, { "remote", "REMOTE" }, { "tunnel", "TUNNEL" },
+	{ "method", "METHOD" }, { "cookies", "COOKIES" }, { "lease", "LEASE s" }, { 0 }
+};
+static const struct out_column pool_columns[] = {
+	{ "pool", "POOL" }, { "address", "ADDRESS" }, { "grants", "BINDS" }, { "ports", "PORTS" },
+	{ "ports_leased", "LEASED" }, { "ports_resting", "RESTING" }, { "spis", "SPIS" },
+	{ "spis_leased", "LEASED" }, { "spis_resting", "RESTING" }, { "gateway_address", "ALSO OURS" }, { 0 }
+};
 
 /* A copy without what never happened: there are dozens of messages and errors. */
 static json_t *happened(const json_t *list, const char *first, const char *second)
@@ -126,23 +106,45 @@ static void show_counters(json_t *counters)
 	       json_integer_value(json_object_get(counters, "ignored")));
 }
 
+static void show_reload(json_t *result)
+{
+	static const struct out_column columns[] = {
+		{ "client", "HOST" }, { "client_id", "CLIENT ID" }, { "bind_id", "BIND ID" }, { "why", "ENDED BECAUSE" }, { 0 }
+	};
+	json_t *ended = json_incref(json_object_get(result, "ended"));
+
+	json_object_del(result, "ended");
+	out_fields(stdout, result);
+	if (json_array_size(ended)) {
+		putchar('\n');
+		out_table(stdout, ended, columns, "");
+	}
+	json_decref(ended);
+}
+
 /* --- commands ---------------------------------------------------------------------------- */
 
 static const struct command {
 	const char *name, *words;
 	size_t count;			/* of words after the name */
 	void (*show)(json_t *result);	/* as text; may change it */
+	const struct out_column *columns;	/* of a list; NULL: it is none */
+	const char *empty;
 	int (*from_pins)(const char *pin, json_t **out);	/* when rsipd is down; NULL: only rsipd knows */
 } commands[] = {
-	{ "status", "", 0, show_status, NULL },
-	{ "clients", "", 0, show_clients, pins_clients },
-	{ "bindings", "", 0, show_bindings, pins_bindings },
-	{ "pools", "", 0, show_pools, NULL },
-	{ "counters", "", 0, show_counters, pins_counters },
-	{ "free", " CLIENT BIND", 2, NULL, NULL },
-	{ "deregister", " CLIENT", 1, NULL, NULL },
-	{ "reload", "", 0, NULL, NULL },
-	{ "detach", "", 0, NULL, NULL },
+	{ "status", "", 0, show_status },
+	{ "clients", "", 0, NULL, client_columns, "no host is registered", pins_clients },
+	{ "bindings", "", 0, NULL, binding_columns, "nothing is leased", pins_bindings },
+	{ "pools", "", 0, NULL, pool_columns, "no pools", NULL },
+	{ "counters", "", 0, show_counters, NULL, NULL, pins_counters },
+	{ "free", " CLIENT BIND", 2 },
+	{ "deregister", " CLIENT", 1 },
+	{ "reload", "", 0, show_reload },
+	{ "detach", "", 0 },
+	{ "monitor", "", 0 },
+	{ "top", "", 0 },
+	{ "drain", "", 0 },
+	{ "undrain", "", 0 },
 };
 
 #define COMMAND_COUNT	(sizeof(commands) / sizeof(commands[0]))
@@ -154,12 +156,27 @@ struct options {
 	size_t count;
 };
 
+static struct list list_of(const struct options *options, const struct command *command)
+{
+	return (struct list){ .json = options->json, .columns = command->columns, .empty = command->empty,
+			      .counted = "cookies" };
+}
+
 static void print(const struct options *options, const struct command *command, json_t *result)
 {
-	if (options->json)
+	struct list list = list_of(options, command);
+	json_t *item;
+	size_t i;
+
+	if (command->columns) {
+		json_array_foreach(result, i, item)
+			list_put(item, &list);
+		list_end(&list);
+	} else if (options->json) {
 		out_json(stdout, result);
-	else if (command->show)
+	} else if (command->show) {
 		command->show(result);
+	}
 }
 
 static enum status fail(const struct options *options, enum status status, json_t *error)
@@ -190,28 +207,144 @@ static enum status answer_from_pins(const struct options *options, const struct 
 	return STATUS_OK;
 }
 
-static enum status run(const struct options *options, const struct command *command)
+static enum status unreachable(const struct options *options, const struct command *command, int err)
+{
+	if (command->from_pins)
+		return answer_from_pins(options, command, err);
+	if (command->show == show_status && !options->json)
+		puts("daemon: down");
+	return fail(options, STATUS_UNREACHABLE,
+		    json_pack("{ss so}", "daemon", "down", "error",
+			      json_sprintf("rsipd cannot be reached on %s: %s", options->socket, strerror(-err))));
+}
+
+static enum status refused(const struct options *options, const json_t *answer)
+{
+	return fail(options, STATUS_REFUSED, json_pack("{sO}", "error", json_object_get(answer, "error")));
+}
+
+static enum status run_plain(const struct options *options, const struct command *command)
 {
 	json_t *answer = NULL, *result;
 	int err = ask(options->socket, options->words, options->count, &answer);
 	enum status status = STATUS_OK;
 
-	if (err && command->from_pins)
-		return answer_from_pins(options, command, err);
-	if (err && command->show == show_status && !options->json)
-		puts("daemon: down");
 	if (err)
-		return fail(options, STATUS_UNREACHABLE,
-			    json_pack("{ss so}", "daemon", "down", "error",
-				      json_sprintf("rsipd cannot be reached on %s: %s", options->socket, strerror(-err))));
+		return unreachable(options, command, err);
 	result = json_object_get(answer, "result");
 	if (json_is_true(json_object_get(answer, "ok")) && result)
 		print(options, command, result);
 	else
-		status = fail(options, STATUS_REFUSED,
-			      json_pack("{sO}", "error", json_object_get(answer, "error")));
+		status = refused(options, answer);
 	json_decref(answer);
 	return status;
+}
+
+static enum status run_list(const struct options *options, const struct command *command)
+{
+	struct list list = list_of(options, command);
+	json_t *answer;
+	int err = ask_list(options->socket, options->words, options->count, list_put, &list, &answer);
+	enum status status = STATUS_OK;
+
+	if (answer)
+		status = refused(options, answer);
+	else if (err && !list.count)
+		status = unreachable(options, command, err);
+	else
+		list_end(&list);
+	if (err && list.count) {
+		fprintf(stderr, "rsipctl: the list is not complete: %s\n", strerror(-err));
+		status = STATUS_REFUSED;
+	}
+	json_decref(answer);
+	return status;
+}
+
+/* --- monitor ------------------------------------------------------------------------------- */
+
+/* "2026-11-25T12:00:00.000Z granted 10.0.0.5 client_id=7 bind_id=1 ..." */
+static void show_event(json_t *event)
+{
+	static const char *const first[] = { "time", "event", "client" };
+	const char *key, *text;
+	json_t *value;
+
+	for (size_t i = 0; i < sizeof(first) / sizeof(first[0]); i++) {
+		text = json_string_value(json_object_get(event, first[i]));
+		if (text)
+			printf("%s%s", i ? " " : "", text);
+		json_object_del(event, first[i]);
+	}
+	json_object_foreach(event, key, value) {
+		if (json_is_null(value))
+			continue;
+		printf(" %s=", key);
+		if (json_is_string(value))
+			fputs(json_string_value(value), stdout);
+		else
+			json_dumpf(value, stdout, JSON_ENCODE_ANY | JSON_COMPACT);
+	}
+	putchar('\n');
+}
+
+static bool put_event(json_t *event, void *arg)
+{
+	const struct options *options = arg;
+
+	if (options->json) {
+		json_dumpf(event, stdout, JSON_COMPACT);
+		putchar('\n');
+	} else {
+		show_event(event);
+	}
+	return !fflush(stdout);
+}
+
+static enum status run_monitor(const struct options *options, const struct command *command)
+{
+	json_t *answer;
+	int err = ask_events(options->socket, options->words, options->count, put_event, (void *)options, &answer);
+	enum status status = STATUS_OK;
+
+	if (answer && !json_is_true(json_object_get(answer, "ok")))
+		status = refused(options, answer);
+	else if (err)
+		status = unreachable(options, command, err);
+	json_decref(answer);
+	return status;
+}
+
+/* --- top --------------------------------------------------------------------------------------- */
+
+static int ask_for_top(const char *command, json_t **out, void *arg)
+{
+	const struct options *options = arg;
+	json_t *answer = NULL;
+	int err = ask(options->socket, &command, 1, &answer);
+
+	if (!err) {
+		*out = json_incref(json_object_get(answer, "result"));
+		err = *out ? 0 : -EPROTO;
+	}
+	json_decref(answer);
+	return err;
+}
+
+static enum status run_top(const struct options *options, const struct command *command)
+{
+	int err = top_run(options->json, ask_for_top, (void *)options);
+
+	return err ? unreachable(options, command, err) : STATUS_OK;
+}
+
+static enum status run(const struct options *options, const struct command *command)
+{
+	if (!strcmp(command->name, "monitor"))
+		return run_monitor(options, command);
+	if (!strcmp(command->name, "top"))
+		return run_top(options, command);
+	return command->columns ? run_list(options, command) : run_plain(options, command);
 }
 
 /* --- options ------------------------------------------------------------------------------ */
@@ -275,7 +408,7 @@ int main(int argc, char **argv)
 		argp_options, parse_option, "COMMAND [WORD...]",
 		"Shows and controls the RSIP gateway daemon: see rsipctl(8)\v"
 		"Commands: status, clients, bindings, pools, counters, free CLIENT BIND, deregister CLIENT, reload, "
-		"detach. CLIENT is a Client ID or a host's address.\n\n"
+		"detach, monitor, top, drain, undrain. CLIENT is a Client ID or a host's address.\n\n"
 		"Exit status: 0 done, 1 refused or failed, 2 usage, 3 rsipd cannot be reached."
 	};
 	struct options options = { .socket = DEFAULT_SOCKET, .pin = DEFAULT_PIN };

@@ -81,7 +81,7 @@ uint16_t assign_request(struct exchange *x)
 	struct sessions *s = x->s;
 	struct client *client = x->client;
 	struct pool_request request = request_of(client, x->m);
-	uint32_t seconds = policy_lease(s->config, x->m);
+	uint32_t seconds = session_lease(x);
 	struct pool_grant *grant;
 	uint8_t tunnel;
 	uint16_t error;
@@ -91,7 +91,7 @@ uint16_t assign_request(struct exchange *x)
 		error = pool_allowed(s->pools, &request);
 	if (!error)
 		error = policy_remote(s->config, client, x->m);
-	if (!error && client->bind_count >= client->rule->max_binds)
+	if (!error && (client->bind_count >= client->rule->max_binds || !seconds))
 		error = RSIP_E_LOCAL_ADDR_UNAVAILABLE;
 	if (!error)
 		error = pool_take(s->pools, &request, client->binds ? client->binds->grant->addr : 0, x->now, &grant);

@@ -59,7 +59,7 @@ static void log_grant(struct sessions *s, const struct bind *bind, uint32_t seco
 	char host[ADDR_TEXT_LEN], addr[ADDR_TEXT_LEN], ports[48] = "", spis[64] = "";
 	unsigned int n = grant->port_count;
 
-	if (!log_allowed(&s->changes, SESSION_LOG_BURST, now))
+	if (!log_allowed(&s->changes, s->changes_burst, now))
 		return;
 	if (n && grant->port_form == MSG_LIST)
 		snprintf(ports, sizeof(ports), " port %u and %u more", grant->port_list[0], n - 1);
@@ -82,10 +82,19 @@ static void log_end(struct sessions *s, const struct bind *bind, const char *why
 {
 	char host[ADDR_TEXT_LEN], addr[ADDR_TEXT_LEN];
 
-	if (log_allowed(&s->changes, SESSION_LOG_BURST, now))
+	if (log_allowed(&s->changes, s->changes_burst, now))
 		log_info("lease %u of %s on %s has ended: %s", bind->bind_id, addr_text(bind->client->origin.source, host),
 			 addr_text(bind->grant->addr, addr), why);
 }
+
+static void happened(const struct sessions *s, enum session_event_kind kind, const struct bind *bind, const char *why,
+		     uint64_t now)
+{
+	session_happened(s, &(struct session_event){
+		.kind = kind, .client = bind->client, .bind = bind, .why = why, .now = now,
+	});
+}
+
 /* What the flow policy ties a bind to. */
 static void tie_to_remote(const struct client *client, const struct msg *m, struct bind *bind)
 {
@@ -126,6 +135,7 @@ uint16_t bind_grant(struct exchange *x, struct pool_grant *grant, uint8_t tunnel
 	}
 	x->bind = bind;
 	log_grant(s, bind, seconds, x->now);
+	happened(s, SESSION_GRANTED, bind, NULL, x->now);
 	return 0;
 }
 
@@ -137,12 +147,15 @@ void bind_extend(struct sessions *s, struct bind *bind, uint32_t seconds, uint64
 	lease_extend(s->leases, bind, seconds, now);
 	bind_describe(bind, &ports, &dp);
 	datapath_bind_extend(s->dp, &dp);
+	happened(s, SESSION_EXTENDED, bind, NULL, now);
 }
 
 void bind_end(struct sessions *s, struct bind *bind, const char *why, uint64_t now)
 {
-	if (why)
+	if (why) {
 		log_end(s, bind, why, now);
+		happened(s, SESSION_ENDED, bind, why, now);
+	}
 	uninstall_bind(s, bind);
 	lease_release(s->leases, bind, now);
 }

@@ -2,14 +2,16 @@
 /*
  * The control socket, and through a lock beside it the guarantee that one
  * rsipd runs on it. One request for each connection: a JSON line {"command":
- * [words]} (request.h), answered by one JSON line; lib/ask.h is the other end.
- * What the commands are and what they answer: rsipctl(8).
+ * [words]} (request.h), answered by one JSON value (commands.h), of which no more
+ * is made than the other end has taken; lib/ask.h is that end. Who watches gets
+ * a line for each event until it goes; what it does not take is counted.
  */
 #pragma once
 
 #include <errno.h>
 
 #include "rsipd/daemon.h"
+#include "rsipd/reload.h"
 
 struct control;
 
@@ -22,6 +24,8 @@ int control_lock(const char *socket_path);
 /* Needs the lock. Replaces the socket that a daemon which is no more left behind.
  * 0, or -errno with the reason logged. Requests are served once the loop runs. */
 int control_open(struct rsipd *rsipd, struct control **out);
+/* A reload is through: whoever asked for it is told. */
+void control_reloaded(struct control *control, const struct reload_result *result);
 /* Once a second: ends connections that take too long. */
 void control_tick(struct control *control, uint64_t now);
 /* Removes the socket and closes the handles; run the loop until they are, then

@@ -12,10 +12,13 @@
 #include "rsipd/datapath.h"
 #include "rsipd/session.h"
 
+struct reload;
+
 struct rsipd {
 	uv_loop_t *loop;
 	const char *config_path;
-	const struct config *config;
+	struct config *config;		/* stays where it is; reload.c changes what it says */
+	struct reload *reload;
 	struct datapath *dp;
 	struct sessions *sessions;
 	uint64_t started;		/* daemon_now() */

@@ -11,6 +11,7 @@
 #include "rsipd/session.h"
 
 #define SESSION_LOG_BURST	20	/* lines a second of each kind */
+#define SESSION_LOG_REFIT	1000	/* of what a reload ends: the operator asked for it */
 
 struct sessions {
 	const struct config *config;
@@ -22,6 +23,9 @@ struct sessions {
 	struct departed *departed;
 	uint64_t secret;		/* of request hashes */
 	bool serves_ipsec;
+	bool draining;
+	session_watch *watch;
+	void *watch_arg;
 	uint32_t configuration;		/* counts reloads */
 	struct refit {			/* refit.c: the reload that is under way */
 		bool running;
@@ -31,6 +35,7 @@ struct sessions {
 	} refit;
 	struct session_counters counters;
 	struct log_limit faults, refusals, changes, failures;
+	unsigned int changes_burst;	/* of `changes`, lines a second */
 	/* scratch, one message at a time */
 	uint8_t out[RSIP_MESSAGE_MAX];
 	uint8_t values[RSIP_MESSAGE_MAX];	/* tuples or SPIs of an answer */
@@ -65,6 +70,12 @@ struct ending {
 
 /* An asynchronous message to where the host was heard last; bind_id 0: none is named (T-23, T-31). */
 void session_tell(struct sessions *s, const struct client *client, uint8_t type, uint32_t bind_id);
+
+/* Seconds to grant or extend for; while the gateway drains no more than the registration has, perhaps 0. */
+uint32_t session_lease(const struct exchange *x);
+
+/* Tells who watches. */
+void session_happened(const struct sessions *s, const struct session_event *event);
 
 /* --- refit.c: what a host has and the configuration that was loaded since ------------------ */
 

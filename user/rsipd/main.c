@@ -16,6 +16,7 @@
 #include "rsipd/control.h"
 #include "rsipd/daemon.h"
 #include "rsipd/metrics.h"
+#include "rsipd/reload.h"
 #include "rsipd/server.h"
 
 #define DEFAULT_CONFIG	"/etc/rsip/rsipd.yaml"
@@ -102,6 +103,22 @@ static void on_due(uv_timer_t *timer)
 	uv_timer_start(timer, on_due, wait, 0);
 }
 
+static void on_reloaded(const struct reload_result *result, void *arg)
+{
+	struct daemon *d = arg;
+
+	control_reloaded(d->control, result);
+}
+
+/* Drained: the last host has gone (ADM-06). */
+static void end_when_drained(struct daemon *d)
+{
+	if (!sessions_draining(d->rsipd.sessions) || lease_client_count(session_leases(d->rsipd.sessions)))
+		return;
+	log_info("drained: stopping");
+	daemon_stop(&d->rsipd);
+}
+
 static void on_second(uv_timer_t *timer)
 {
 	struct daemon *d = timer->data;
@@ -111,6 +128,7 @@ static void on_second(uv_timer_t *timer)
 	server_tick(d->server, now);
 	control_tick(d->control, now);
 	metrics_tick(d->metrics);
+	end_when_drained(d);
 }
 
 static void on_datapath(uv_poll_t *poll, int status, int events)
@@ -125,8 +143,8 @@ static void on_signal(uv_signal_t *signal, int number)
 	struct daemon *d = signal->data;
 
 	if (number == SIGHUP) {
-		log_warn("SIGHUP ignored: the configuration is read at the start only; check it with \"rsipd -t\", "
-			 "then restart rsipd");
+		if (!reload_begin(d->rsipd.reload))
+			log_warn("SIGHUP ignored: a reload is under way");
 		return;
 	}
 	log_info("%s: stopping", number == SIGTERM ? "SIGTERM" : "SIGINT");
@@ -204,7 +222,8 @@ static int start(struct daemon *d)
 	d->rsipd.sessions = sessions_new(d->rsipd.config, d->rsipd.dp, server_send, d->server);
 	if (!d->rsipd.sessions)
 		return -ENOMEM;
-	err = server_listen(d->server);
+	d->rsipd.reload = reload_new(&d->rsipd, on_reloaded, d);
+	err = d->rsipd.reload ? server_listen(d->server) : -ENOMEM;
 	if (!err)
 		err = control_open(&d->rsipd, &d->control);
 	if (!err)
@@ -230,6 +249,7 @@ static void stop(struct daemon *d)
 		daemon_detach(&d->rsipd);
 	else if (d->rsipd.dp)
 		datapath_detach(d->rsipd.dp);
+	reload_close(d->rsipd.reload);
 	metrics_close(d->metrics);
 	control_close(d->control);
 	server_close(d->server);
@@ -239,12 +259,13 @@ static void stop(struct daemon *d)
 	metrics_free(d->metrics);
 	control_free(d->control);
 	sessions_free(d->rsipd.sessions);
+	reload_free(d->rsipd.reload);	/* after the hosts: their rules may be those that it replaces */
 	server_free(d->server);
 	if (d->rsipd.dp)
 		datapath_close(d->rsipd.dp);
 }
 
-static enum status run(const struct config *config, const char *path)
+static enum status run(struct config *config, const char *path)
 {
 	struct daemon d = {
 		.rsipd = { .loop = &d.loop, .config_path = path, .config = config, .started = daemon_now() },

@@ -1006,6 +1006,18 @@ static struct pool_usage usage_of(const struct pool *pool, uint32_t index)
 	return usage;
 }
 
+bool pools_usage(const struct pools *pools, size_t i, struct pool_usage *out)
+{
+	for (size_t p = 0; p < pools->count; p++) {
+		if (i < pools->pools[p].count) {
+			*out = usage_of(&pools->pools[p], (uint32_t)i);
+			return true;
+		}
+		i -= pools->pools[p].count;
+	}
+	return false;
+}
+
 void pools_each(const struct pools *pools, bool (*visit)(const struct pool_usage *usage, void *arg), void *arg)
 {
 	for (size_t i = 0; i < pools->count; i++) {

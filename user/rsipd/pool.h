@@ -106,5 +106,7 @@ struct pool_usage {
 	uint32_t grants;
 };
 
+/* That of public address number `i`, counted over all pools; false: there are not so many. */
+bool pools_usage(const struct pools *pools, size_t i, struct pool_usage *out);
 /* Calls `visit` for each public address; stops when it returns false. */
 void pools_each(const struct pools *pools, bool (*visit)(const struct pool_usage *usage, void *arg), void *arg);

@@ -51,17 +51,12 @@ static bool refit_bind(struct bind *bind, void *arg)
 }
 
 /* Returns the work it was. */
-static uint32_t refit(struct sessions *s, struct client *client, uint64_t now, bool *gone)
+static uint32_t refit_anew(struct sessions *s, struct client *client, uint64_t now, bool *gone)
 {
-	struct session *session = client->session;
 	struct refitting refitting = { .s = s, .now = now };
 	uint32_t binds = client->bind_count;
 	const char *why;
 
-	*gone = false;
-	if (session->configuration == s->configuration)
-		return 1;
-	session->configuration = s->configuration;
 	refitting.rule = fit_client(s->config, client->origin.source, client->origin.local, &why);
 	if (!refitting.rule) {
 		report(s, client, 0, why);
@@ -73,6 +68,21 @@ static uint32_t refit(struct sessions *s, struct client *client, uint64_t now, b
 	client->rule = refitting.rule;
 	lease_each_bind(s->leases, client, refit_bind, &refitting);
 	return 1 + binds + END_WORK * refitting.ended;
+}
+
+static uint32_t refit(struct sessions *s, struct client *client, uint64_t now, bool *gone)
+{
+	struct session *session = client->session;
+	uint32_t work;
+
+	*gone = false;
+	if (session->configuration == s->configuration)
+		return 1;
+	session->configuration = s->configuration;
+	s->changes_burst = SESSION_LOG_REFIT;
+	work = refit_anew(s, client, now, gone);
+	s->changes_burst = SESSION_LOG_BURST;
+	return work;
 }
 
 bool refit_client(struct sessions *s, struct client *client, uint64_t now)

@@ -19,9 +19,12 @@ void register_end(struct sessions *s, struct client *client, const char *why, ui
 	struct session *session = client->session;
 	char host[ADDR_TEXT_LEN];
 
-	if (log_allowed(&s->changes, SESSION_LOG_BURST, now))
+	if (log_allowed(&s->changes, s->changes_burst, now))
 		log_info("host %s is no longer registered as client %u: %s", addr_text(client->origin.source, host),
 			 client->client_id, why);
+	session_happened(s, &(struct session_event){
+		.kind = SESSION_DEREGISTERED, .client = client, .why = why, .now = now,
+	});
 	lease_each_bind(s->leases, client, end_each_bind, &ending);
 	datapath_client_remove(s->dp, client->origin.source);
 	departed_add(s->departed, client->origin.source, &session->last, now);
@@ -73,7 +76,7 @@ uint16_t register_request(struct exchange *x)
 
 	if (x->client)
 		return RSIP_E_ALREADY_REGISTERED;
-	rule = config_client_for(x->s->config, x->from->source);
+	rule = x->s->draining ? NULL : config_client_for(x->s->config, x->from->source);
 	if (!rule)
 		return RSIP_E_REGISTRATION_DENIED;
 	x->client = new_client(x, rule);
@@ -86,7 +89,8 @@ uint16_t register_request(struct exchange *x)
 	answer->local_policy = x->client->local_policy;
 	answer->remote_policy = x->client->remote_policy;
 	offer_methods(x->s, rule, answer);
-	if (log_allowed(&x->s->changes, SESSION_LOG_BURST, x->now))
+	session_happened(x->s, &(struct session_event){ .kind = SESSION_REGISTERED, .client = x->client, .now = x->now });
+	if (log_allowed(&x->s->changes, x->s->changes_burst, x->now))
 		log_info("host %s registered over %s as client %u for %u s", addr_text(x->from->source, host),
 			 x->from->tcp ? "TCP" : "UDP", answer->client_id, answer->lease);
 	return 0;

@@ -19,6 +19,9 @@ static const struct {
 	[REQUEST_DEREGISTER] = { "deregister", " CLIENT", 1 },
 	[REQUEST_RELOAD] = { "reload", "", 0 },
 	[REQUEST_DETACH] = { "detach", "", 0 },
+	[REQUEST_MONITOR] = { "monitor", "", 0 },
+	[REQUEST_DRAIN] = { "drain", "", 0 },
+	[REQUEST_UNDRAIN] = { "undrain", "", 0 },
 };
 
 /* Sets `command`. NULL, or what is allowed. */

@@ -61,6 +61,20 @@ void session_tell(struct sessions *s, const struct client *client, uint8_t type,
 		transmit(s, &client->origin, s->out, len, false);
 }
 
+uint32_t session_lease(const struct exchange *x)
+{
+	uint32_t seconds = policy_lease(x->s->config, x->m);
+	uint64_t left = (x->client->expires - x->now) / 1000;
+
+	return x->s->draining && left < seconds ? (uint32_t)left : seconds;
+}
+
+void session_happened(const struct sessions *s, const struct session_event *event)
+{
+	if (s->watch)
+		s->watch(event, s->watch_arg);
+}
+
 /* --- extend, free, query ------------------------------------------------------------ */
 
 static void answer_ids(struct exchange *x)
@@ -72,7 +86,7 @@ static void answer_ids(struct exchange *x)
 
 static uint16_t do_extend(struct exchange *x)
 {
-	bind_extend(x->s, x->bind, policy_lease(x->s->config, x->m), x->now);
+	bind_extend(x->s, x->bind, session_lease(x), x->now);
 	answer_ids(x);
 	x->answer.has |= MSG_HAS(RSIP_PARAM_LEASE_TIME);
 	x->answer.lease = lease_seconds_left(x->bind->expires, x->now);
@@ -169,6 +183,10 @@ static void log_refusal(const struct exchange *x, uint16_t error)
 {
 	char host[ADDR_TEXT_LEN];
 
+	session_happened(x->s, &(struct session_event){
+		.kind = SESSION_REFUSED, .host = x->from->source, .client = x->client, .message = x->m->type,
+		.error = error, .now = x->now,
+	});
 	if (log_allowed(&x->s->refusals, SESSION_LOG_BURST, x->now))
 		log_info("host %s: %s refused: %u %s", addr_text(x->from->source, host),
 			 msg_type_name(x->m->type), error, msg_error_name(error));
@@ -383,6 +401,22 @@ void sessions_stop(struct sessions *s, uint64_t now)
 	lease_each_client(s->leases, stop_client, &ending);
 }
 
+void sessions_drain(struct sessions *s, bool on)
+{
+	s->draining = on;
+}
+
+bool sessions_draining(const struct sessions *s)
+{
+	return s->draining;
+}
+
+void sessions_watch(struct sessions *s, session_watch *watch, void *arg)
+{
+	s->watch = watch;
+	s->watch_arg = arg;
+}
+
 bool session_evict(struct sessions *s, uint32_t client_id, uint64_t now)
 {
 	struct client *client = lease_client_by_id(s->leases, client_id);
@@ -419,6 +453,7 @@ struct sessions *sessions_new(const struct config *config, struct datapath *dp, 
 	s->dp = dp;
 	s->send = send;
 	s->send_arg = arg;
+	s->changes_burst = SESSION_LOG_BURST;
 	s->serves_ipsec = policy_serves_ipsec(config);
 	arc4random_buf(&s->secret, sizeof(s->secret));
 	s->departed = departed_new();

@@ -42,6 +42,30 @@ void sessions_stop(struct sessions *s, uint64_t now);
 bool session_evict(struct sessions *s, uint32_t client_id, uint64_t now);
 bool session_free_bind(struct sessions *s, uint32_t client_id, uint32_t bind_id, uint64_t now);
 
+/* Nobody new is registered (304) and no lease gets longer than its registration has left (ADM-06). */
+void sessions_drain(struct sessions *s, bool on);
+bool sessions_draining(const struct sessions *s);
+
+/* For those who watch: what has just happened. */
+enum session_event_kind {
+	SESSION_REGISTERED, SESSION_DEREGISTERED,	/* client */
+	SESSION_GRANTED, SESSION_EXTENDED, SESSION_ENDED,	/* client, bind */
+	SESSION_REFUSED,		/* host, message, error, perhaps client */
+};
+struct session_event {
+	enum session_event_kind kind;
+	const struct client *client;	/* NULL: not registered */
+	__be32 host;			/* without a client */
+	const struct bind *bind;
+	uint8_t message;		/* enum rsip_message; 0: none */
+	uint16_t error;
+	const char *why;		/* SESSION_DEREGISTERED, SESSION_ENDED */
+	uint64_t now;
+};
+typedef void session_watch(const struct session_event *event, void *arg);
+/* One watcher; NULL: nobody. */
+void sessions_watch(struct sessions *s, session_watch *watch, void *arg);
+
 /* What a reload ended. */
 struct session_unfit {
 	__be32 host;
