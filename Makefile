@@ -103,7 +103,7 @@ test: deps		## install what is missing, build, run every test this machine can r
 	$(Q)+$(sanitized) unit-tests fuzzers
 	$(Q)tests/run.sh
 
-check: $(UNIT_TESTS)	## unit tests: no root, no network
+check: $(UNIT_TESTS) $(FUZZERS:=.o)	## unit tests: no root, no network
 	$(Q)tests/run.sh unit
 
 check-asan:		## unit tests once more, under ASan and UBSan
