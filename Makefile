@@ -36,9 +36,11 @@ UNIT_TESTS := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/unit/test_*.c))
 BPF_TESTS  := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/bpf/test_*.c))
 BPF_HELP   := $(call objects,tests/bpf/[!t]*.c)
 BENCHES    := $(patsubst %.c,$(BUILD)/%,$(filter-out %.bpf.c,$(wildcard tests/bench/*.c)))
+REPLAYS    := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/replay/test_*.c))
+REPLAY_HELP := $(BUILD)/tests/random.o $(BUILD)/tests/replay/text.o $(BUILD)/tests/unit/gateway.o $(BUILD)/tests/unit/datapath_fake.o
 FUZZERS    := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/fuzz/fuzz_*.c))
 
-# The unit tests and the fuzz targets are built into $(SAN), by this makefile
+# Unit tests, scenarios and fuzz targets are built into $(SAN), by this makefile
 # once more: with clang, the sanitizers, and what libFuzzer needs to see.
 SAN        := $(BUILD)/san
 SAN_CFLAGS := -O1 -g -fno-omit-frame-pointer -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all
@@ -103,10 +105,10 @@ test: deps		## install what is missing, build, run every test this machine can r
 	$(Q)+$(sanitized) unit-tests fuzzers
 	$(Q)tests/run.sh
 
-check: $(UNIT_TESTS) $(FUZZERS:=.o)	## unit tests: no root, no network
-	$(Q)tests/run.sh unit
+check: $(UNIT_TESTS) $(REPLAYS) $(FUZZERS:=.o)	## unit tests and scenarios: no root, no network
+	$(Q)tests/run.sh unit replay
 
-check-asan:		## unit tests once more, under ASan and UBSan
+check-asan:		## unit tests and scenarios once more, under ASan and UBSan
 	$(Q)+$(sanitized) unit-tests
 	$(Q)tests/run.sh asan
 
@@ -126,7 +128,7 @@ check-ipsec: all	## real IPsec stacks through the gateway (root)
 check-vm: all $(BPF_TESTS)	## Debian 12's kernel in a virtual machine (root)
 	$(Q)tests/run.sh vm
 
-$(BUILD)/tests/built: $(UNIT_TESTS) $(BPF_TESTS)
+$(BUILD)/tests/built: $(UNIT_TESTS) $(REPLAYS) $(BPF_TESTS)
 	$(Q)touch $@
 
 $(BUILD)/tests/unit/test_%: $(BUILD)/tests/unit/test_%.o $(UNIT_HELP) $(MODULES)
@@ -137,10 +139,14 @@ $(BUILD)/tests/bpf/test_%: $(BUILD)/tests/bpf/test_%.o $(BPF_HELP) $(MODULES)
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ -lcriterion $(RSIPD_LIBS)
 
-unit-tests: $(UNIT_TESTS)
+$(BUILD)/tests/replay/test_%: $(BUILD)/tests/replay/test_%.o $(REPLAY_HELP) $(MODULES)
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ -lcriterion $(RSIPD_LIBS)
+
+unit-tests: $(UNIT_TESTS) $(REPLAYS)
 fuzzers: $(FUZZERS)
 
-$(BUILD)/tests/fuzz/fuzz_%: $(BUILD)/tests/fuzz/fuzz_%.o $(BUILD)/tests/fuzz/fuzz.o $(BUILD)/tests/unit/datapath_fake.o $(MODULES)
+$(BUILD)/tests/fuzz/fuzz_%: $(BUILD)/tests/fuzz/fuzz_%.o $(BUILD)/tests/fuzz/fuzz.o $(BUILD)/tests/random.o $(BUILD)/tests/unit/datapath_fake.o $(MODULES)
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(CFLAGS) -fsanitize=fuzzer $(LDFLAGS) -o $@ $^ $(RSIPD_LIBS)
 

@@ -1,9 +1,9 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 # Runs test suites and adds up their results: tests/run.sh [SUITE]...
-# Suites are folders of tests/, and asan: the unit tests once more, built with
+# Suites are folders of tests/, and asan: unit and replay once more, built with
 # sanitizers. Without arguments: all of them. Every test program writes TAP:
-# Criterion's (unit, bpf) or that of a script (netns, ipsec, vm, fuzz), kept in
+# Criterion's (unit, replay, bpf) or that of a script (netns, ipsec, vm, fuzz), kept in
 # build/tests/results with what the program printed. The last line is
 # "N passed, N failed, N skipped"; each failure and each skip is named above it.
 # A program that dies, hangs, or gives another number of results than it has
@@ -13,7 +13,7 @@ set -u
 cd "$(dirname "$0")/.." || exit 1
 
 build=${BUILD:-build}
-suites='unit asan fuzz bpf netns ipsec vm'
+suites='unit replay asan fuzz bpf netns ipsec vm'
 # shellcheck disable=SC2086 # a list of words
 [ $# -gt 0 ] || set -- $suites
 for suite in "$@"; do
@@ -68,7 +68,7 @@ for suite in "$@"; do
 	tests=(tests/"$suite"/test_*.c tests/"$suite"/test_*.sh) objects=$build options=()
 	if [ "$suite" = asan ]; then
 		# Criterion ends with status 0 after a leak, unless that is a crash.
-		tests=(tests/unit/test_*.c) objects=$build/san options=(env ASAN_OPTIONS=abort_on_error=1)
+		tests=(tests/unit/test_*.c tests/replay/test_*.c) objects=$build/san options=(env ASAN_OPTIONS=abort_on_error=1)
 	fi
 	for file in ${tests[@]+"${tests[@]}"}; do
 		name=$suite-$(basename "${file%.*}")

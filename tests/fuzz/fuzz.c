@@ -43,33 +43,3 @@ void fuzz_map_param(uint8_t *data, size_t len, uint8_t param, uint32_t (*map)(ui
 		at += size;
 	}
 }
-
-/* --- in place of the random numbers of the C library ------------------------------- */
-
-static uint64_t state;
-
-void fuzz_random_reset(void)
-{
-	state = 0x9e3779b97f4a7c15;
-}
-
-uint32_t arc4random(void)
-{
-	state ^= state << 13;
-	state ^= state >> 7;
-	state ^= state << 17;
-	return state >> 32;
-}
-
-uint32_t arc4random_uniform(uint32_t bound)
-{
-	return bound ? arc4random() % bound : 0;
-}
-
-void arc4random_buf(void *out, size_t len)
-{
-	uint8_t *at = out;
-
-	while (len--)
-		*at++ = arc4random();
-}

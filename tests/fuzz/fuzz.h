@@ -27,6 +27,3 @@ uint8_t *fuzz_take(struct reader *r, size_t *len);
  * value to put there. Lets an input speak of numbers that only the run knows.
  */
 void fuzz_map_param(uint8_t *data, size_t len, uint8_t param, uint32_t (*map)(uint32_t value, void *arg), void *arg);
-
-/* From now on the same random numbers as after the last call: a run depends on its input alone. */
-void fuzz_random_reset(void);

@@ -13,6 +13,7 @@
 #include <arpa/inet.h>
 #include <stdbool.h>
 
+#include "../random.h"
 #include "../unit/datapath_fake.h"
 #include "lib/log.h"
 #include "rsipd/session.h"
@@ -230,7 +231,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 	struct run run = { .now = 1000000 };
 
 	configure();
-	fuzz_random_reset();
+	random_reset(1);
 	run.dp = datapath_fake_new();
 	run.s = sessions_new(&config, run.dp, sent, &run);
 	claim(run.s, "no sessions");
