@@ -14,7 +14,7 @@ CFLAGS  ?= -O2 -g -fstack-protector-strong -D_FORTIFY_SOURCE=2
 ALL_CFLAGS = -std=gnu17 $(WARN) $(CFLAGS) -D_GNU_SOURCE -DRSIP_VERSION_TEXT='"$(VERSION)"' -Iinclude -Iuser -I$(BUILD) -MMD -MP
 BPF_CFLAGS = -target bpf -mcpu=v3 -O2 -g -Wall -Wextra -Wno-unused-parameter -Iinclude -Ivmlinux -MMD -MP
 
-RSIPD_LIBS  := -lxdp -lbpf -lelf -lz -luv -lyaml -ljansson -lmnl -lmicrohttpd -lsystemd
+RSIPD_LIBS  := -lxdp -lbpf -lelf -lz -luv -lyaml -ljansson -lmnl -lmicrohttpd -lsystemd -lrocksdb
 RSIP_LIBS   := -lbpf -lelf -lz -luv -ljansson -lmnl
 RSIPCTL_LIBS := -lbpf -lelf -lz -ljansson -lncursesw -ltinfo
 
@@ -32,12 +32,13 @@ SKELETONS := $(patsubst bpf/%.bpf.c,$(BUILD)/%.skel.h,$(wildcard bpf/*.bpf.c))
 # in for the module it is named after; what else is there without a test_ helps.
 MODULES    := $(BUILD)/librsipd.a $(BUILD)/librsip.a $(LIB)
 UNIT_HELP  := $(filter-out $(BUILD)/tests/unit/test_%,$(call objects,tests/unit/*.c))
+UNIT_FAKES := $(call objects,tests/unit/*_fake.c)
 UNIT_TESTS := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/unit/test_*.c))
 BPF_TESTS  := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/bpf/test_*.c))
 BPF_HELP   := $(call objects,tests/bpf/[!t]*.c)
 BENCHES    := $(patsubst %.c,$(BUILD)/%,$(filter-out %.bpf.c,$(wildcard tests/bench/*.c)))
 REPLAYS    := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/replay/test_*.c))
-REPLAY_HELP := $(BUILD)/tests/random.o $(BUILD)/tests/replay/text.o $(BUILD)/tests/unit/gateway.o $(BUILD)/tests/unit/datapath_fake.o
+REPLAY_HELP := $(BUILD)/tests/random.o $(BUILD)/tests/replay/text.o $(BUILD)/tests/unit/gateway.o $(UNIT_FAKES)
 FUZZERS    := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/fuzz/fuzz_*.c))
 
 # Unit tests, scenarios and fuzz targets are built into $(SAN), by this makefile
@@ -146,7 +147,7 @@ $(BUILD)/tests/replay/test_%: $(BUILD)/tests/replay/test_%.o $(REPLAY_HELP) $(MO
 unit-tests: $(UNIT_TESTS) $(REPLAYS)
 fuzzers: $(FUZZERS)
 
-$(BUILD)/tests/fuzz/fuzz_%: $(BUILD)/tests/fuzz/fuzz_%.o $(BUILD)/tests/fuzz/fuzz.o $(BUILD)/tests/random.o $(BUILD)/tests/unit/datapath_fake.o $(MODULES)
+$(BUILD)/tests/fuzz/fuzz_%: $(BUILD)/tests/fuzz/fuzz_%.o $(BUILD)/tests/fuzz/fuzz.o $(BUILD)/tests/random.o $(UNIT_FAKES) $(MODULES)
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(CFLAGS) -fsanitize=fuzzer $(LDFLAGS) -o $@ $^ $(RSIPD_LIBS)
 

@@ -15,6 +15,7 @@
 
 #include "../random.h"
 #include "../unit/datapath_fake.h"
+#include "../unit/journal_fake.h"
 #include "lib/log.h"
 #include "rsipd/session.h"
 
@@ -41,6 +42,7 @@ static struct config config = {
 
 struct run {
 	struct datapath *dp;
+	struct journal *journal;
 	struct sessions *s;
 	uint64_t now;
 	const struct origin *from;	/* whose message is on its way */
@@ -233,7 +235,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 	configure();
 	random_reset(1);
 	run.dp = datapath_fake_new();
-	run.s = sessions_new(&config, run.dp, sent, &run);
+	run.journal = journal_fake_new();
+	run.s = sessions_new(&config, run.dp, run.journal, sent, &run);
 	claim(run.s, "no sessions");
 	while (r.left && !r.failed) {
 		step(&run, &r);
@@ -244,5 +247,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 	claim(!datapath_fake_clients(run.dp), "%u hosts are left", datapath_fake_clients(run.dp));
 	sessions_free(run.s);
 	datapath_fake_free(run.dp);
+	journal_fake_free(run.journal);
 	return 0;
 }

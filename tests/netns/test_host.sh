@@ -89,11 +89,12 @@ test_release_on_exit() {
 }
 
 # covers: FAIL-06 FAIL-07 FAIL-05 FAIL-11
-test_daemon_killed() {
+test_gateway_lost_its_state() {
 	raise
 	rsip_up x1 --ports 2
 	rsip_up x2 --ports 2
 	gateway_stop KILL || true
+	rm -r "$work/state"
 	gateway
 	# Nothing tells a host but its next message.
 	rsip x1 query 10.0.0.5 || true
@@ -106,10 +107,11 @@ test_daemon_killed() {
 }
 
 # covers: REG-14 REG-15 ASY-01
-test_daemon_restarted() {
+test_gateway_detached() {
 	raise
 	rsip_up x1 --ports 2
-	gateway_stop
+	ctl detach
+	wait "$rsipd"
 	gateway
 	wait_for 10 registered 1
 	wait_for 10 rsip_has_lease x1

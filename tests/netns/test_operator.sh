@@ -102,9 +102,9 @@ test_detach() {
 }
 
 # covers: REG-14
-test_sigterm() {
+test_farewell() {
 	raise
-	packets farewell "kill -TERM $rsipd; while kill -0 $rsipd 2>/dev/null; do sleep 0.05; done"
+	packets farewell "\"$build/rsipctl\" -s \"$work/rsipd.sock\" detach"
 	wait "$rsipd"
 	same "programs" 0 "$(programs)"
 	same "pins" "" "$(find "$pin" -type f 2>/dev/null)"

@@ -115,22 +115,25 @@ test_public_side_closed() {
 	packets public_closed
 }
 
+# A gateway that lost its state while its programs went on forwarding.
 # covers: FAIL-05 FAIL-08 FAIL-09
-test_restart_after_kill() {
+test_state_lost_after_kill() {
 	raise
 	local state
 	state=$(packets hold)
 	gateway_stop KILL || true
+	rm -r "$work/state"
 	gateway
 	packets forgotten "$state"
 }
 
 # covers: FAIL-05 FAIL-08 FAIL-09
-test_restart() {
+test_state_lost() {
 	raise
 	local state
 	state=$(packets hold)
 	gateway_stop
+	rm -r "$work/state"
 	gateway
 	packets forgotten "$state"
 }

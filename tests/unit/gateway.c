@@ -64,15 +64,33 @@ void gateway_start(struct gateway *g)
 {
 	log_set_level(LOG_LEVEL_ERROR);
 	g->dp = datapath_fake_new();
-	g->s = sessions_new(&g->config, g->dp, keep, g);
+	if (!g->journal)
+		g->journal = journal_fake_new();
+	g->s = sessions_new(&g->config, g->dp, g->journal, keep, g);
 	cr_assert_not_null(g->s);
 }
 
-void gateway_free(struct gateway *g)
+static void stop(struct gateway *g)
 {
 	cr_assert_null(datapath_fake_fault(g->dp), "%s", datapath_fake_fault(g->dp));
 	sessions_free(g->s);
 	datapath_fake_free(g->dp);
+}
+
+struct restore_counts gateway_restart(struct gateway *g)
+{
+	struct restore_counts counts;
+
+	stop(g);
+	gateway_start(g);
+	cr_assert_eq(sessions_restore(g->s, g->now, &counts), 0);
+	return counts;
+}
+
+void gateway_free(struct gateway *g)
+{
+	stop(g);
+	journal_fake_free(g->journal);
 	free(g->box);
 	free(g);
 }

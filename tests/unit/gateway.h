@@ -8,6 +8,7 @@
 #pragma once
 
 #include "datapath_fake.h"
+#include "journal_fake.h"
 #include "rsipd/session.h"
 
 #define GATEWAY_NA	"10.0.0.1"
@@ -28,6 +29,7 @@ struct gateway {
 	struct config_client rule;	/* 10.0.0.0/8, everything allowed */
 	struct addr_prefix local_network;	/* 10.0.0.0/8 */
 	struct datapath *dp;
+	struct journal *journal;
 	struct sessions *s;
 	uint64_t now;			/* ms */
 	struct sent *box;		/* what was sent since the last gateway_input() or gateway_wait() */
@@ -38,6 +40,8 @@ struct gateway {
 
 struct gateway *gateway_new(void);
 void gateway_start(struct gateway *g);
+/* As by a restart: another data plane, other sessions, the same journal. */
+struct restore_counts gateway_restart(struct gateway *g);
 /* Fails the test if the data plane found a fault. */
 void gateway_free(struct gateway *g);
 

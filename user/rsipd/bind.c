@@ -30,7 +30,7 @@ void bind_describe(const struct bind *bind, struct msg_ports *ports, struct data
 	};
 }
 
-static int install_bind(struct sessions *s, struct bind *bind)
+int bind_install(struct sessions *s, struct bind *bind)
 {
 	struct datapath_bind dp;
 	struct msg_ports ports;
@@ -125,7 +125,7 @@ uint16_t bind_grant(struct exchange *x, struct pool_grant *grant, uint8_t tunnel
 	bind->gateway = x->from->local;
 	bind->tunnel = tunnel;
 	tie_to_remote(x->client, x->m, bind);
-	err = install_bind(s, bind);
+	err = bind_install(s, bind);
 	if (err) {
 		if (log_allowed(&s->failures, SESSION_LOG_BURST, x->now))
 			log_error("host %s: a lease cannot be put into the data plane: %s",
@@ -133,6 +133,7 @@ uint16_t bind_grant(struct exchange *x, struct pool_grant *grant, uint8_t tunnel
 		lease_cancel(s->leases, bind, registration);
 		return RSIP_E_INTERNAL_SERVER_ERROR;
 	}
+	keep_bind(s, bind);
 	x->bind = bind;
 	log_grant(s, bind, seconds, x->now);
 	happened(s, SESSION_GRANTED, bind, NULL, x->now);
@@ -147,6 +148,7 @@ void bind_extend(struct sessions *s, struct bind *bind, uint32_t seconds, uint64
 	lease_extend(s->leases, bind, seconds, now);
 	bind_describe(bind, &ports, &dp);
 	datapath_bind_extend(s->dp, &dp);
+	keep_bind(s, bind);
 	happened(s, SESSION_EXTENDED, bind, NULL, now);
 }
 
@@ -157,5 +159,6 @@ void bind_end(struct sessions *s, struct bind *bind, const char *why, uint64_t n
 		happened(s, SESSION_ENDED, bind, why, now);
 	}
 	uninstall_bind(s, bind);
+	keep_bind_end(s, bind, now);
 	lease_release(s->leases, bind, now);
 }

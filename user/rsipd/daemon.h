@@ -20,6 +20,7 @@ struct rsipd {
 	struct config *config;		/* stays where it is; reload.c changes what it says */
 	struct reload *reload;
 	struct datapath *dp;
+	struct commit *commit;
 	struct sessions *sessions;
 	uint64_t started;		/* daemon_now() */
 };

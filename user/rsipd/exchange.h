@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * What the parts of the RSIP server share, and nobody else: session.c (from
- * message to answer), register.c (hosts), assign.c (what a host asks for) and
- * bind.c (what it then has). The rest of the daemon uses session.h.
+ * message to answer), register.c (hosts), assign.c (what a host asks for),
+ * bind.c (what it then has), keep.c and restore.c (what is written down of both
+ * and comes back from there). The rest of the daemon uses session.h.
  */
 #pragma once
 
 #include "lib/log.h"
+#include "rsipd/journal.h"
 #include "rsipd/replay.h"
 #include "rsipd/session.h"
 
@@ -16,12 +18,12 @@
 struct sessions {
 	const struct config *config;
 	struct datapath *dp;
+	struct journal *journal;
 	session_send send;
 	void *send_arg;
 	struct pools *pools;
 	struct leases *leases;
 	struct departed *departed;
-	uint64_t secret;		/* of request hashes */
 	bool serves_ipsec;
 	bool draining;
 	session_watch *watch;
@@ -106,3 +108,14 @@ void bind_extend(struct sessions *s, struct bind *bind, uint32_t seconds, uint64
 void bind_describe(const struct bind *bind, struct msg_ports *ports, struct datapath_bind *out);
 /* Traffic stops before the resources go back (FREE-04). `why` is for the log; NULL: not worth a line. */
 void bind_end(struct sessions *s, struct bind *bind, const char *why, uint64_t now);
+
+/* Puts a bind into the data plane, which sets its slot. 0 or -errno. */
+int bind_install(struct sessions *s, struct bind *bind);
+
+/* --- keep.c: what is written down, before the answer that tells of it leaves ------------ */
+
+void keep_client(struct sessions *s, struct client *client);
+void keep_client_end(struct sessions *s, const struct client *client);
+void keep_bind(struct sessions *s, struct bind *bind);
+/* Before its grant goes back to the pool. */
+void keep_bind_end(struct sessions *s, struct bind *bind, uint64_t now);

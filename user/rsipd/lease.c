@@ -88,6 +88,18 @@ static uint32_t new_client_id(const struct leases *leases)
 	return id;
 }
 
+static void add_client(struct leases *leases, struct client *client)
+{
+	client->next = leases->clients;
+	if (client->next)
+		client->next->prev = client;
+	leases->clients = client;
+	leases->client_count++;
+	table_add(&leases->clients_by_address, &client->by_address, client->origin.source);
+	table_add(&leases->clients_by_id, &client->by_id, client->client_id);
+	wheel_set(&leases->client_timers, &client->timer, client->expires);
+}
+
 struct client *lease_register(struct leases *leases, const struct origin *origin,
 			      const struct config_client *rule, uint32_t seconds, uint64_t now)
 {
@@ -105,15 +117,30 @@ struct client *lease_register(struct leases *leases, const struct origin *origin
 	client->remote_policy = rule->remote_policy;
 	client->registered = now;
 	client->expires = end_after(seconds, now);
+	add_client(leases, client);
+	return client;
+}
 
-	client->next = leases->clients;
-	if (client->next)
-		client->next->prev = client;
-	leases->clients = client;
-	leases->client_count++;
-	table_add(&leases->clients_by_address, &client->by_address, origin->source);
-	table_add(&leases->clients_by_id, &client->by_id, client->client_id);
-	wheel_set(&leases->client_timers, &client->timer, client->expires);
+struct client *lease_register_again(struct leases *leases, const struct client *like)
+{
+	struct client *client;
+
+	if (leases->client_count >= leases->clients_max || lease_client_by_id(leases, like->client_id) ||
+	    lease_client_by_address(leases, like->origin.source))
+		return NULL;
+	client = calloc(1, sizeof(*client));
+	if (!client)
+		return NULL;
+	client->client_id = like->client_id;
+	client->origin = like->origin;
+	client->rule = like->rule;
+	client->local_policy = like->local_policy;
+	client->remote_policy = like->remote_policy;
+	client->registered = like->registered;
+	client->expires = like->expires;
+	client->bind_ids = like->bind_ids;
+	client->record = like->record;
+	add_client(leases, client);
 	return client;
 }
 
@@ -169,6 +196,23 @@ static void live_as_long(struct leases *leases, const struct bind *bind)
 	wheel_set(&leases->client_timers, &client->timer, client->expires);
 }
 
+static void add_bind(struct leases *leases, struct bind *bind)
+{
+	struct client *client = bind->client;
+
+	bind->next = client->binds;
+	if (bind->next)
+		bind->next->prev = bind;
+	client->binds = bind;
+	client->bind_count++;
+	client->port_count += bind->grant->port_count;
+	client->spi_count += bind->grant->spi_count;
+	leases->bind_count++;
+	table_add(&leases->binds_by_id, &bind->by_id, bind_key(client, bind->bind_id));
+	wheel_set(&leases->bind_timers, &bind->timer, bind->expires);
+	live_as_long(leases, bind);
+}
+
 struct bind *lease_grant(struct leases *leases, struct client *client, enum lease_kind kind,
 			 struct pool_grant *grant, uint32_t seconds, uint64_t now)
 {
@@ -185,18 +229,24 @@ struct bind *lease_grant(struct leases *leases, struct client *client, enum leas
 	bind->grant = grant;
 	bind->granted = now;
 	bind->expires = end_after(seconds, now);
+	add_bind(leases, bind);
+	return bind;
+}
 
-	bind->next = client->binds;
-	if (bind->next)
-		bind->next->prev = bind;
-	client->binds = bind;
-	client->bind_count++;
-	client->port_count += grant->port_count;
-	client->spi_count += grant->spi_count;
-	leases->bind_count++;
-	table_add(&leases->binds_by_id, &bind->by_id, bind_key(client, bind->bind_id));
-	wheel_set(&leases->bind_timers, &bind->timer, bind->expires);
-	live_as_long(leases, bind);
+struct bind *lease_grant_again(struct leases *leases, struct client *client, const struct bind *like,
+			       struct pool_grant *grant)
+{
+	struct bind *bind;
+
+	if (leases->bind_count >= leases->binds_max || lease_bind_by_id(leases, client, like->bind_id))
+		return NULL;
+	bind = malloc(sizeof(*bind));
+	if (!bind)
+		return NULL;
+	*bind = *like;
+	bind->client = client;
+	bind->grant = grant;
+	add_bind(leases, bind);
 	return bind;
 }
 

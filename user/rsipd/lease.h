@@ -31,6 +31,7 @@ struct bind {
 	uint8_t tunnel;			/* enum rsip_tunnel */
 	uint32_t slot;			/* in the data plane */
 	uint64_t granted, expires;	/* ms */
+	uint64_t record;		/* in the journal; 0: none */
 	/* lease.c: where it stands */
 	struct table_node by_id;
 	struct wheel_node timer;
@@ -55,6 +56,7 @@ struct client {
 	uint32_t bind_count, port_count, spi_count;
 	struct bind *binds;		/* newest first */
 	void *session;			/* counter and last answer; owned by session.c */
+	uint64_t record;		/* in the journal; 0: none */
 	/* lease.c: where it stands */
 	uint32_t bind_ids;		/* the last Bind ID given */
 	struct table_node by_address, by_id;
@@ -77,10 +79,18 @@ struct client *lease_register(struct leases *leases, const struct origin *origin
 /* Ends a registration and all its binds; what they held rests. */
 void lease_deregister(struct leases *leases, struct client *client, uint64_t now);
 
+/* The same for one that an earlier run registered: ID, origin, rule, policies, times
+ * and bind_ids are those of `like`. NULL as well when its ID or address is taken. */
+struct client *lease_register_again(struct leases *leases, const struct client *like);
+
 /* Takes over `grant` into a new bind for `seconds`; the registration lives at
  * least as long (LSE-03). NULL when binds_max is reached: the grant stays the caller's. */
 struct bind *lease_grant(struct leases *leases, struct client *client, enum lease_kind kind,
 			 struct pool_grant *grant, uint32_t seconds, uint64_t now);
+/* The same for one that an earlier run granted: IDs, kind, tunnel, remote, slot and
+ * times are those of `like`. NULL as well when the client has one of that ID. */
+struct bind *lease_grant_again(struct leases *leases, struct client *client, const struct bind *like,
+			       struct pool_grant *grant);
 /* Undoes a lease_grant() that nobody heard of (E-07): the grant is free at once,
  * the registration ends at `expires`, when it did before. */
 void lease_cancel(struct leases *leases, struct bind *bind, uint64_t expires);

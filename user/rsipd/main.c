@@ -13,8 +13,10 @@
 
 #include "lib/ask.h"
 #include "lib/log.h"
+#include "rsipd/commit.h"
 #include "rsipd/control.h"
 #include "rsipd/daemon.h"
+#include "rsipd/journal.h"
 #include "rsipd/metrics.h"
 #include "rsipd/reload.h"
 #include "rsipd/server.h"
@@ -77,6 +79,9 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
 
 struct daemon {
 	struct rsipd rsipd;		/* first: daemon_of() */
+	struct store *store;
+	struct commit_hooks hooks;
+	struct journal *journal;
 	struct server *server;
 	struct control *control;
 	struct metrics *metrics;
@@ -96,7 +101,10 @@ static void on_due(uv_timer_t *timer)
 {
 	struct daemon *d = timer->data;
 	uint64_t now = daemon_now(), next = session_tick(d->rsipd.sessions, now), wait = 1000;
+	uint64_t forget = journal_tick(d->journal, now);
 
+	if (!next || (forget && forget < next))
+		next = forget;
 	/* A lease granted meanwhile does not end sooner than in a second. */
 	if (next && next < now + wait)
 		wait = next > now ? next - now : 1;
@@ -116,8 +124,34 @@ static void end_when_drained(struct daemon *d)
 	if (!sessions_draining(d->rsipd.sessions) || lease_client_count(session_leases(d->rsipd.sessions)))
 		return;
 	log_info("drained: stopping");
+	daemon_detach(&d->rsipd);
 	daemon_stop(&d->rsipd);
 }
+
+/* --- what the disk says ---------------------------------------------------------------- */
+
+static void send_answer(const struct origin *to, const uint8_t *data, size_t len, bool close, void *arg)
+{
+	struct daemon *d = arg;
+
+	server_send(to, data, len, close, d->server);
+}
+
+static void refuse_answer(const struct origin *to, const uint8_t *data, size_t len, bool close, void *arg)
+{
+	struct daemon *d = arg;
+
+	session_refuse(d->rsipd.sessions, to, data, len, close, daemon_now());
+}
+
+static void on_room(void *arg)
+{
+	struct daemon *d = arg;
+
+	server_resume(d->server);
+}
+
+/* --- the loop --------------------------------------------------------------------------- */
 
 static void on_second(uv_timer_t *timer)
 {
@@ -209,21 +243,49 @@ static void watch(struct daemon *d)
 	on_due(&d->due);
 }
 
+static int open_journal(struct daemon *d)
+{
+	int err = store_open(d->rsipd.config->state, &d->store);
+
+	if (err)
+		return err;
+	d->hooks = (struct commit_hooks){ send_answer, refuse_answer, on_room, d };
+	d->rsipd.commit = commit_new(&d->loop, d->store, &d->hooks);
+	if (d->rsipd.commit)
+		d->journal = journal_new(d->store, d->rsipd.commit);
+	return d->journal ? 0 : -ENOMEM;
+}
+
+static int restore(struct daemon *d)
+{
+	struct restore_counts counts;
+	int err = sessions_restore(d->rsipd.sessions, daemon_now(), &counts);
+
+	if (!err)
+		log_info("state: %u hosts with %u leases go on, %u have ended meanwhile, %u are not allowed any more, "
+			 "%u rest", counts.clients, counts.binds, counts.expired, counts.unfit, counts.resting);
+	return err;
+}
+
 /* Everything that can refuse is opened before the first packet is touched. */
 static int start(struct daemon *d)
 {
-	int err = datapath_open(d->rsipd.config, &d->rsipd.dp);
+	int err = open_journal(d);
 
+	if (!err)
+		err = datapath_open(d->rsipd.config, &d->rsipd.dp);
 	if (err)
 		return err;
 	d->server = server_new(&d->rsipd);
 	if (!d->server)
 		return -ENOMEM;
-	d->rsipd.sessions = sessions_new(d->rsipd.config, d->rsipd.dp, server_send, d->server);
+	d->rsipd.sessions = sessions_new(d->rsipd.config, d->rsipd.dp, d->journal, commit_send, d->rsipd.commit);
 	if (!d->rsipd.sessions)
 		return -ENOMEM;
 	d->rsipd.reload = reload_new(&d->rsipd, on_reloaded, d);
-	err = d->rsipd.reload ? server_listen(d->server) : -ENOMEM;
+	err = d->rsipd.reload ? restore(d) : -ENOMEM;
+	if (!err)
+		err = server_listen(d->server);
 	if (!err)
 		err = control_open(&d->rsipd, &d->control);
 	if (!err)
@@ -241,15 +303,12 @@ static void close_handle(uv_handle_t *handle, void *arg)
 		uv_close(handle, NULL);
 }
 
-/* In the reverse order, also after half a start. */
+/* In the reverse order, also after half a start. Leases, programs and maps stay as they are. */
 static void stop(struct daemon *d)
 {
 	d->stopping = true;
-	if (d->rsipd.sessions)
-		daemon_detach(&d->rsipd);
-	else if (d->rsipd.dp)
-		datapath_detach(d->rsipd.dp);
 	reload_close(d->rsipd.reload);
+	commit_close(d->rsipd.commit);
 	metrics_close(d->metrics);
 	control_close(d->control);
 	server_close(d->server);
@@ -260,6 +319,9 @@ static void stop(struct daemon *d)
 	control_free(d->control);
 	sessions_free(d->rsipd.sessions);
 	reload_free(d->rsipd.reload);	/* after the hosts: their rules may be those that it replaces */
+	journal_free(d->journal);
+	commit_free(d->rsipd.commit);
+	store_close(d->store);
 	server_free(d->server);
 	if (d->rsipd.dp)
 		datapath_close(d->rsipd.dp);

@@ -974,6 +974,50 @@ uint16_t pool_take(struct pools *pools, const struct pool_request *request, __be
 	return take_at(pools, pool, index, request, out);
 }
 
+/* As many big-endian words as a list of SPIs has; NULL: no memory. */
+static uint8_t *spi_list(const struct pool_grant *grant)
+{
+	uint8_t *list = malloc(grant->spi_count * sizeof(uint32_t));
+
+	for (unsigned int i = 0; list && i < grant->spi_count; i++) {
+		uint32_t spi = htonl(grant->spis[i]);
+
+		memcpy(list + i * sizeof(spi), &spi, sizeof(spi));
+	}
+	return list;
+}
+
+uint16_t pool_take_again(struct pools *pools, const struct pool_grant *like, bool ipsec, struct pool_grant **out)
+{
+	struct msg_ports ports;
+	struct msg_spis spis = { .form = like->spi_form, .count = like->spi_count };
+	struct pool_request request = {
+		.ipsec = ipsec, .local = { .type = RSIP_ADDR_IPV4, .v4 = like->addr }, .ports = &ports,
+		.spis = like->spi_count ? &spis : NULL, .ports_max = UINT32_MAX, .spis_max = UINT32_MAX,
+	};
+	uint8_t *list = NULL;
+	struct pool *pool;
+	uint32_t index;
+	uint16_t error;
+
+	pool_grant_ports(like, &ports);
+	error = pool_allowed(pools, &request);
+	if (error)
+		return error;
+	if (like->spi_count)
+		spis.first = like->spis[0];
+	if (like->spi_count && like->spi_form == MSG_LIST) {
+		list = spi_list(like);
+		spis.list = list;
+		if (!list)
+			return RSIP_E_INTERNAL_SERVER_ERROR;
+	}
+	pool = find_address(pools, like->addr, &index);
+	error = take_at(pools, pool, index, &request, out);
+	free(list);
+	return error;
+}
+
 void pool_grant_ports(const struct pool_grant *grant, struct msg_ports *out)
 {
 	out->form = grant->port_form;

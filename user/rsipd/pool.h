@@ -84,6 +84,13 @@ uint16_t pool_allowed(const struct pools *pools, const struct pool_request *requ
 uint16_t pool_take(struct pools *pools, const struct pool_request *request, __be32 preferred,
 		   uint64_t now, struct pool_grant **out);
 
+/*
+ * Takes exactly what an earlier grant named: after a restart, or from the pools
+ * of another configuration. `ipsec`: it was RSIPSEC. 0 and *out, or 312, 313, 310,
+ * 402, 403 or 104 where the pools do not lend it (any more) or it is taken.
+ */
+uint16_t pool_take_again(struct pools *pools, const struct pool_grant *like, bool ipsec, struct pool_grant **out);
+
 /* Gives all of a grant back; it rests from `now` on. The grant is the pool's
  * again. Never fails. */
 void pool_release(struct pools *pools, struct pool_grant *grant, uint64_t now);

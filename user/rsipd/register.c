@@ -29,6 +29,7 @@ void register_end(struct sessions *s, struct client *client, const char *why, ui
 	datapath_client_remove(s->dp, client->origin.source);
 	departed_add(s->departed, client->origin.source, &session->last, now);
 	free(session);
+	keep_client_end(s, client);
 	lease_deregister(s->leases, client, now);
 }
 

@@ -16,17 +16,17 @@
 
 #define DEPARTED_SLOTS	8192
 
-uint64_t replay_hash(const uint8_t *data, size_t len, uint64_t secret)
+uint64_t replay_hash(const uint8_t *data, size_t len)
 {
-	uint64_t hash = secret, word;
+	uint64_t hash = 0, word;
 
 	for (; len >= sizeof(word); data += sizeof(word), len -= sizeof(word)) {
 		memcpy(&word, data, sizeof(word));
-		hash = table_hash(hash ^ word, secret);
+		hash = table_hash(hash ^ word, 0);
 	}
 	word = 0;
 	memcpy(&word, data, len);
-	return table_hash(hash ^ word, secret + len);
+	return table_hash(hash ^ word, len);
 }
 
 static bool is_same(const struct replay *last, const struct replay_request *request)
@@ -65,6 +65,13 @@ void replay_store(struct replay *last, const struct replay_request *request, con
 		.known = true,
 		.tcp = request->from->tcp,
 	};
+	replay_answer(last, answer, len);
+}
+
+void replay_answer(struct replay *last, const uint8_t *answer, size_t len)
+{
+	free(last->answer);
+	last->answer_len = 0;
 	last->answer = len ? malloc(len) : NULL;
 	if (!last->answer)
 		return;

@@ -40,12 +40,15 @@ enum replay_verdict {
 	REPLAY_OLD,			/* silence (T-21) */
 };
 
-uint64_t replay_hash(const uint8_t *data, size_t len, uint64_t secret);
+/* The same in every run: it is written down with the host. */
+uint64_t replay_hash(const uint8_t *data, size_t len);
 
 enum replay_verdict replay_judge(const struct replay *last, const struct replay_request *request);
 
 /* Remembers a request that was executed, and a copy of its answer. */
 void replay_store(struct replay *last, const struct replay_request *request, const uint8_t *answer, size_t len);
+/* Another answer than the one that was stored. */
+void replay_answer(struct replay *last, const uint8_t *answer, size_t len);
 void replay_clear(struct replay *last);
 
 /* --- hosts that are gone ------------------------------------------------------------ */

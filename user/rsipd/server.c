@@ -14,6 +14,7 @@
 
 #include "lib/log.h"
 #include "lib/msg.h"
+#include "rsipd/commit.h"
 
 /* TCP (SEC-08) */
 #define CONNECTIONS_MAX		4096
@@ -132,6 +133,9 @@ static void on_datagram(uv_udp_t *udp, ssize_t len, const uv_buf_t *buf, const s
 	/* No address: nothing was there, or libuv gives the buffer back. */
 	if (!source || flags & UV_UDP_PARTIAL)
 		return;
+	/* The disk is behind: as if it were lost on the way, the host asks again. */
+	if (commit_full(endpoint->server->rsipd->commit))
+		return;
 	from.source = source->sin_addr.s_addr;
 	from.source_port = source->sin_port;
 	session_input(endpoint->server->rsipd->sessions, &from, (const uint8_t *)buf->base, (size_t)len, daemon_now());
@@ -233,7 +237,8 @@ static size_t take_messages(struct connection *connection, uint64_t now)
 			return at;
 		session_input(sessions, &connection->origin, connection->data + at, (size_t)frame, now);
 		at += (size_t)frame;
-		if (uv_stream_get_write_queue_size((uv_stream_t *)&connection->tcp) > UNSENT_PAUSE) {
+		if (uv_stream_get_write_queue_size((uv_stream_t *)&connection->tcp) > UNSENT_PAUSE ||
+		    commit_full(connection->server->rsipd->commit)) {
 			connection_pause(connection);
 			return at;
 		}
@@ -301,6 +306,27 @@ static void on_stream(uv_stream_t *stream, ssize_t len, const uv_buf_t *buf)
 
 /* --- TCP: writing ---------------------------------------------------------------------- */
 
+/* Reads on after connection_pause(), unless answers still wait. */
+static void connection_resume(struct connection *connection)
+{
+	uv_stream_t *stream = (uv_stream_t *)&connection->tcp;
+
+	if (!connection->paused_since || uv_stream_get_write_queue_size(stream) > UNSENT_PAUSE / 2)
+		return;
+	connection->paused_since = 0;
+	connection_work(connection);
+	if (!uv_is_closing((uv_handle_t *)stream) && !connection->paused_since)
+		uv_read_start(stream, on_stream_buffer, on_stream);
+}
+
+void server_resume(struct server *server)
+{
+	struct connection *connection, *next;
+
+	HASH_ITER(hh, server->connections, connection, next)
+		connection_resume(connection);
+}
+
 struct unsent {
 	uv_write_t request;
 	char data[];
@@ -318,12 +344,8 @@ static void on_written(uv_write_t *request, int status)
 		connection_close(connection);
 		return;
 	}
-	if (!connection->paused_since || uv_stream_get_write_queue_size(stream) > UNSENT_PAUSE / 2)
-		return;
-	connection->paused_since = 0;
-	connection_work(connection);
-	if (!uv_is_closing((uv_handle_t *)stream) && !connection->paused_since)
-		uv_read_start(stream, on_stream_buffer, on_stream);
+	if (!commit_full(connection->server->rsipd->commit))
+		connection_resume(connection);
 }
 
 static bool write_later(struct connection *connection, const uint8_t *data, size_t len)

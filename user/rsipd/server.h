@@ -18,6 +18,8 @@ struct server *server_new(struct rsipd *rsipd);
 int server_listen(struct server *server);
 /* session_send of struct sessions; `server` as its argument. */
 void server_send(const struct origin *to, const uint8_t *data, size_t len, bool close, void *server);
+/* Connections that were not read while commit_full() are read again. */
+void server_resume(struct server *server);
 /* Once a second: ends connections that are idle, half-read or stuck. */
 void server_tick(struct server *server, uint64_t now);
 /* Closes the handles; run the loop until they are, then server_free(). Accepts NULL. */

@@ -124,15 +124,16 @@ static const struct handler {
 	uint8_t answer;
 	bool any_transport;		/* T-06 */
 	bool names_bind;
+	bool changes;			/* what is written down */
 	uint16_t (*run)(struct exchange *x);
 } handlers[] = {
-	[RSIP_REGISTER_REQUEST]		= { RSIP_REGISTER_RESPONSE, true, false, register_request },
-	[RSIP_DEREGISTER_REQUEST]	= { RSIP_DEREGISTER_RESPONSE, true, false, deregister_request },
-	[RSIP_ASSIGN_REQUEST_RSAP]	= { RSIP_ASSIGN_RESPONSE_RSAP, false, false, assign_request },
-	[RSIP_EXTEND_REQUEST]		= { RSIP_EXTEND_RESPONSE, false, true, do_extend },
-	[RSIP_FREE_REQUEST]		= { RSIP_FREE_RESPONSE, false, true, do_free },
-	[RSIP_QUERY_REQUEST]		= { RSIP_QUERY_RESPONSE, false, false, do_query },
-	[RSIP_ASSIGN_REQUEST_RSIPSEC]	= { RSIP_ASSIGN_RESPONSE_RSIPSEC, false, false, assign_request },
+	[RSIP_REGISTER_REQUEST]		= { RSIP_REGISTER_RESPONSE, true, false, true, register_request },
+	[RSIP_DEREGISTER_REQUEST]	= { RSIP_DEREGISTER_RESPONSE, true, false, true, deregister_request },
+	[RSIP_ASSIGN_REQUEST_RSAP]	= { RSIP_ASSIGN_RESPONSE_RSAP, false, false, true, assign_request },
+	[RSIP_EXTEND_REQUEST]		= { RSIP_EXTEND_RESPONSE, false, true, true, do_extend },
+	[RSIP_FREE_REQUEST]		= { RSIP_FREE_RESPONSE, false, true, true, do_free },
+	[RSIP_QUERY_REQUEST]		= { RSIP_QUERY_RESPONSE, false, false, false, do_query },
+	[RSIP_ASSIGN_REQUEST_RSIPSEC]	= { RSIP_ASSIGN_RESPONSE_RSIPSEC, false, false, true, assign_request },
 };
 
 /* What every request but REGISTER_REQUEST must fulfil: 301, 102 or 101, 305, 306. */
@@ -209,6 +210,8 @@ static size_t execute(struct exchange *x, uint16_t *error)
 
 	x->answer.type = handler->answer;
 	*error = check_state(x, handler);
+	if (!*error && handler->changes && !journal_works(x->s->journal))
+		*error = RSIP_E_INTERNAL_SERVER_ERROR;
 	if (!*error) {
 		/* Never the transport: DE-REGISTER_REQUEST may come over another one. */
 		if (x->client && x->from->tcp == x->client->origin.tcp && x->m->type != RSIP_REGISTER_REQUEST)
@@ -343,7 +346,7 @@ void session_input(struct sessions *s, const struct origin *from, const uint8_t 
 	request.type = m.type;
 	request.has_counter = m.has & MSG_HAS(RSIP_PARAM_MESSAGE_COUNTER);
 	request.counter = m.counter;
-	request.hash = replay_hash(data, len, s->secret);
+	request.hash = replay_hash(data, len);
 	x.client = lease_client_by_address(s->leases, from->source);
 	if (x.client && !refit_client(s, x.client, now))
 		x.client = NULL;
@@ -351,8 +354,61 @@ void session_input(struct sessions *s, const struct origin *from, const uint8_t 
 		return;
 	answer = execute(&x, &error);
 	remember(&x, &request, error, answer);
+	/* With its answer, so that a duplicate after a restart is not executed again. */
+	if (!error && handlers[m.type].changes && x.client)
+		keep_client(s, x.client);
 	if (answer)
 		transmit(s, from, s->out, answer, false);
+}
+
+/* --- an answer that must not leave ------------------------------------------------------- */
+
+/* Ends what an answer grants. false: it does not tell of anything that is written down. */
+static bool take_back(struct sessions *s, struct client *client, const struct msg *m, uint64_t now)
+{
+	struct bind *bind;
+
+	if (m->type == RSIP_REGISTER_RESPONSE && client)
+		register_end(s, client, "the registration could not be recorded", now);
+	if (m->type == RSIP_ASSIGN_RESPONSE_RSAP || m->type == RSIP_ASSIGN_RESPONSE_RSIPSEC) {
+		bind = client ? lease_bind_by_id(s->leases, client, m->bind_id) : NULL;
+		if (bind)
+			bind_end(s, bind, "it could not be recorded", now);
+	}
+	for (size_t i = 0; i < sizeof(handlers) / sizeof(handlers[0]); i++) {
+		/* Counter 0: not an answer, but told unasked. */
+		if (handlers[i].changes && handlers[i].answer == m->type)
+			return !(m->has & MSG_HAS(RSIP_PARAM_MESSAGE_COUNTER)) || m->counter;
+	}
+	return false;
+}
+
+void session_refuse(struct sessions *s, const struct origin *to, const uint8_t *data, size_t len, bool close,
+		    uint64_t now)
+{
+	struct client *client = lease_client_by_address(s->leases, to->source);
+	struct msg m, answer = { .type = RSIP_ERROR_RESPONSE, .error = RSIP_E_INTERNAL_SERVER_ERROR };
+	struct msg_fault fault;
+	struct replay *last;
+	bool is_last;
+
+	/* An error or a query's answer that stood in line, or what hosts are told unasked. */
+	if (!msg_decode(data, len, MSG_AT_HOST, 0, &m, &fault) || !take_back(s, client, &m, now)) {
+		s->send(to, data, len, close, s->send_arg);
+		return;
+	}
+	answer.has = m.has & (MSG_HAS(RSIP_PARAM_CLIENT_ID) | MSG_HAS(RSIP_PARAM_MESSAGE_COUNTER));
+	answer.has |= MSG_HAS(RSIP_PARAM_ERROR);
+	answer.client_id = m.client_id;
+	answer.counter = m.counter;
+	count_error(s, answer.error);
+	client = lease_client_by_address(s->leases, to->source);
+	last = client ? &((struct session *)client->session)->last : NULL;
+	is_last = last && last->answer_len == len && !memcmp(last->answer, data, len);
+	len = encode(s, &answer, to->tcp);
+	if (is_last)
+		replay_answer(last, s->out, len);
+	transmit(s, to, s->out, len, close);
 }
 
 /* --- time ------------------------------------------------------------------------------ */
@@ -442,7 +498,8 @@ bool session_free_bind(struct sessions *s, uint32_t client_id, uint32_t bind_id,
 
 /* --- life ---------------------------------------------------------------------------------- */
 
-struct sessions *sessions_new(const struct config *config, struct datapath *dp, session_send send, void *arg)
+struct sessions *sessions_new(const struct config *config, struct datapath *dp, struct journal *journal,
+			      session_send send, void *arg)
 {
 	struct sessions *s = calloc(1, sizeof(*s));
 	uint32_t most = config->datapath.max_bindings;
@@ -451,11 +508,11 @@ struct sessions *sessions_new(const struct config *config, struct datapath *dp, 
 		return NULL;
 	s->config = config;
 	s->dp = dp;
+	s->journal = journal;
 	s->send = send;
 	s->send_arg = arg;
 	s->changes_burst = SESSION_LOG_BURST;
 	s->serves_ipsec = policy_serves_ipsec(config);
-	arc4random_buf(&s->secret, sizeof(s->secret));
 	s->departed = departed_new();
 	s->pools = pools_new(config);
 	if (s->pools)

@@ -19,11 +19,27 @@
 
 struct sessions;
 
+struct journal;
+
 /* Sends one message. `close`: a TCP connection is closed after it (T-09). */
 typedef void (*session_send)(const struct origin *to, const uint8_t *data, size_t len, bool close, void *arg);
 
-/* NULL if memory is short. `config` and `dp` must outlive it. */
-struct sessions *sessions_new(const struct config *config, struct datapath *dp, session_send send, void *arg);
+/* NULL if memory is short. `config`, `dp` and `journal` must outlive it. */
+struct sessions *sessions_new(const struct config *config, struct datapath *dp, struct journal *journal,
+			      session_send send, void *arg);
+
+/*
+ * Takes up what an earlier run wrote down, before the first message: its hosts
+ * and leases live on, what ended meanwhile rests. What the configuration does not
+ * allow any more ends, a log line for each. 0, or -errno with the reason logged
+ * when the records cannot be read.
+ */
+struct restore_counts {
+	uint32_t clients, binds;	/* live on */
+	uint32_t expired, resting;	/* ended meanwhile; still in hold-down */
+	uint32_t unfit;			/* not allowed any more */
+};
+int sessions_restore(struct sessions *s, uint64_t now, struct restore_counts *counts);
 /* Frees all; tells nobody. See sessions_stop(). */
 void sessions_free(struct sessions *s);
 
@@ -34,6 +50,13 @@ void session_input(struct sessions *s, const struct origin *from, const uint8_t 
  * FREE_RESPONSE for binds (ASY-05). Call once a second or when it says: returns
  * the next moment something ends, 0 if nothing will. */
 uint64_t session_tick(struct sessions *s, uint64_t now);
+
+/*
+ * A message that was handed to `send` could not leave, since the disk refused
+ * what it tells of: what it granted ends, and the host gets 104 instead.
+ */
+void session_refuse(struct sessions *s, const struct origin *to, const uint8_t *data, size_t len, bool close,
+		    uint64_t now);
 
 /* De-registers every host, telling each (REG-14). */
 void sessions_stop(struct sessions *s, uint64_t now);

@@ -1,0 +1,261 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* Sessions over a restart: what lives on, what rests, what the configuration no longer allows. */
+#include <criterion/criterion.h>
+#include <arpa/inet.h>
+#include <string.h>
+
+#include "gateway.h"
+#include "lib/log.h"
+
+static struct msg ask(struct gateway *g, uint32_t host, struct msg m)
+{
+	return gateway_call(g, udp_host(host), &m);
+}
+
+/* A host with a lease of two SPIs and one of three ports. */
+struct host {
+	uint32_t client;
+	struct msg spis, ports;
+};
+
+static struct host raise(struct gateway *g, uint32_t n)
+{
+	struct host host = { .client = gateway_register(g, n) };
+
+	host.spis = ask(g, n, req_ipsec(host.client, 2, 2));
+	host.ports = ask(g, n, req_rsap(host.client, 3, 3));
+	cr_assert_eq(host.spis.type, RSIP_ASSIGN_RESPONSE_RSIPSEC);
+	cr_assert_eq(host.ports.type, RSIP_ASSIGN_RESPONSE_RSAP);
+	return host;
+}
+
+static struct gateway *start(void)
+{
+	struct gateway *g = gateway_new();
+
+	gateway_start(g);
+	return g;
+}
+
+/* covers: LSE-01 */
+Test(restore, leases_live_on)
+{
+	struct gateway *g = start();
+	struct host host = raise(g, 5);
+	struct restore_counts counts;
+	struct msg m;
+
+	g->now += 60000;
+	counts = gateway_restart(g);
+	cr_assert_eq(counts.clients, 1);
+	cr_assert_eq(counts.binds, 2);
+	cr_assert_eq(counts.expired + counts.unfit + counts.resting, 0);
+	cr_assert_eq(datapath_fake_spi(g->dp, host.spis.local.v4, host.spis.spis.first), udp_host(5).source);
+	cr_assert_eq(datapath_fake_port(g->dp, host.ports.local.v4, host.ports.lports.first), udp_host(5).source);
+	/* It is what the host knows: IDs, and the time that is left. */
+	m = ask(g, 5, req_extend(host.client, host.spis.bind_id, 1, 4));
+	cr_assert_eq(m.type, RSIP_EXTEND_RESPONSE);
+	cr_assert_eq(m.lease, 540);
+	m = ask(g, 5, req_free(host.client, host.ports.bind_id, 5));
+	cr_assert_eq(m.type, RSIP_FREE_RESPONSE);
+	/* Bind IDs go on. */
+	m = ask(g, 5, req_rsap(host.client, 1, 6));
+	cr_assert_eq(m.bind_id, 3);
+	gateway_free(g);
+}
+
+/* covers: T-18 T-21 */
+Test(restore, a_duplicate_is_not_executed_again)
+{
+	struct gateway *g = start();
+	uint32_t client = gateway_register(g, 5);
+	struct msg m = req_rsap(client, 1, 2), old = req_ipsec(client, 1, 1);
+	struct sent first = *gateway_ask(g, udp_host(5), &m);
+	const struct sent *again;
+
+	gateway_restart(g);
+	again = gateway_ask(g, udp_host(5), &m);
+	cr_assert(again);
+	cr_assert_eq(again->len, first.len);
+	cr_assert_arr_eq(again->data, first.data, first.len);
+	cr_assert_eq(datapath_fake_binds(g->dp), 1);
+	cr_assert_null(gateway_ask(g, udp_host(5), &old));
+	gateway_free(g);
+}
+
+/* On the next connection a request that was answered is not executed again, though connections count anew. */
+Test(restore, a_duplicate_over_tcp_is_not_executed_again)
+{
+	struct gateway *g = start();
+	struct msg m = req_register(1);
+	uint32_t client = gateway_call(g, tcp_host(5), &m).client_id;
+	uint32_t bind;
+
+	m = req_rsap(client, 1, 2);
+	bind = gateway_call(g, tcp_host(5), &m).bind_id;
+	gateway_restart(g);
+	cr_assert_eq(gateway_call(g, tcp_host(5), &m).bind_id, bind);
+	cr_assert_eq(datapath_fake_binds(g->dp), 1);
+	gateway_free(g);
+}
+
+/* covers: FAIL-11 RSAP-16 IPS-19 */
+Test(restore, what_was_freed_rests_on)
+{
+	struct gateway *g = start();
+	struct host host = raise(g, 5);
+	struct msg again = req_ipsec(host.client, 2, 6);
+
+	again.spis = host.spis.spis;
+	again.local = host.spis.local;
+	ask(g, 5, req_free(host.client, host.spis.bind_id, 4));
+	gateway_wait(g, 100000);
+	cr_assert_eq(gateway_restart(g).resting, 1);
+	again.counter = 6;
+	cr_assert_eq(ask(g, 5, again).error, RSIP_E_IPSEC_SPI_INUSE);
+	gateway_wait(g, 19000);
+	again.counter = 7;
+	cr_assert_eq(ask(g, 5, again).error, RSIP_E_IPSEC_SPI_INUSE);
+	gateway_wait(g, 1000);
+	again.counter = 8;
+	cr_assert_eq(ask(g, 5, again).type, RSIP_ASSIGN_RESPONSE_RSIPSEC);
+	gateway_free(g);
+}
+
+/* covers: FAIL-11 LSE-06 LSE-07 FAIL-05 */
+Test(restore, what_ended_meanwhile_rests_from_its_end)
+{
+	struct gateway *g = start();
+	struct host host = raise(g, 5);
+	struct restore_counts counts;
+	struct msg again;
+
+	g->now += 650000;	/* over for 50 of 120 seconds */
+	counts = gateway_restart(g);
+	cr_assert_eq(counts.clients + counts.binds, 0);
+	cr_assert_eq(counts.expired, 3);
+	cr_assert_eq(counts.resting, 2);
+	cr_assert_eq(datapath_fake_binds(g->dp) + datapath_fake_clients(g->dp), 0);
+	cr_assert_eq(ask(g, 5, req_extend(host.client, host.spis.bind_id, 600, 9)).error, RSIP_E_REGISTER_FIRST);
+	again = req_ipsec(gateway_register(g, 5), 2, 2);
+	again.spis = host.spis.spis;
+	again.local = host.spis.local;
+	gateway_wait(g, 69000);
+	cr_assert_eq(ask(g, 5, again).error, RSIP_E_IPSEC_SPI_INUSE);
+	gateway_wait(g, 2000);
+	again.counter = 3;
+	cr_assert_eq(ask(g, 5, again).type, RSIP_ASSIGN_RESPONSE_RSIPSEC);
+	gateway_free(g);
+}
+
+Test(restore, records_go_when_the_rest_is_over)
+{
+	struct gateway *g = start();
+	struct host host = raise(g, 5);
+
+	cr_assert_eq(journal_fake_records(g->journal), 3);
+	ask(g, 5, req_free(host.client, host.spis.bind_id, 4));
+	ask(g, 5, req_deregister(host.client, 5));
+	cr_assert_eq(journal_fake_records(g->journal), 2);
+	journal_tick(g->journal, g->now + 119999);
+	cr_assert_eq(journal_fake_records(g->journal), 2);
+	journal_tick(g->journal, g->now + 120000);
+	cr_assert_eq(journal_fake_records(g->journal), 0);
+	gateway_free(g);
+}
+
+/* What ends by itself costs no write: its record says when. */
+Test(restore, expiry_writes_nothing)
+{
+	struct gateway *g = start();
+	uint64_t writes;
+
+	raise(g, 5);
+	writes = journal_fake_writes(g->journal);
+	gateway_wait(g, 3600000);
+	cr_assert_eq(journal_fake_writes(g->journal), writes);
+	gateway_free(g);
+}
+
+Test(restore, what_does_not_fit_ends)
+{
+	struct gateway *g = start();
+	struct host host = raise(g, 5);
+	struct restore_counts counts;
+
+	raise(g, 6);
+	log_set_level(0);
+	g->pool.ports = (struct num_range){ 1, 1 };	/* no lease of ports fits */
+	counts = gateway_restart(g);
+	cr_assert_eq(counts.clients, 2);
+	cr_assert_eq(counts.binds, 2);
+	cr_assert_eq(counts.unfit, 2);
+	cr_assert_eq(ask(g, 5, req_extend(host.client, host.spis.bind_id, 600, 4)).type, RSIP_EXTEND_RESPONSE);
+	cr_assert_eq(ask(g, 5, req_extend(host.client, host.ports.bind_id, 600, 5)).error, RSIP_E_BAD_BIND_ID);
+	g->config.client_count = 0;			/* no host may register */
+	counts = gateway_restart(g);
+	cr_assert_eq(counts.clients + counts.binds, 0);
+	cr_assert_eq(datapath_fake_binds(g->dp) + datapath_fake_clients(g->dp), 0);
+	gateway_free(g);
+}
+
+Test(restore, nothing_is_lent_without_a_record)
+{
+	struct gateway *g = start();
+	struct host host = raise(g, 5);
+
+	log_set_level(0);
+	journal_fake_break(g->journal);
+	cr_assert_eq(ask(g, 6, req_register(1)).error, RSIP_E_INTERNAL_SERVER_ERROR);
+	cr_assert_eq(ask(g, 5, req_rsap(host.client, 1, 4)).error, RSIP_E_INTERNAL_SERVER_ERROR);
+	cr_assert_eq(ask(g, 5, req_extend(host.client, host.spis.bind_id, 600, 5)).error, RSIP_E_INTERNAL_SERVER_ERROR);
+	cr_assert_eq(ask(g, 5, req_free(host.client, host.spis.bind_id, 6)).error, RSIP_E_INTERNAL_SERVER_ERROR);
+	cr_assert_eq(ask(g, 5, req_deregister(host.client, 7)).error, RSIP_E_INTERNAL_SERVER_ERROR);
+	cr_assert_eq(datapath_fake_binds(g->dp), 2);
+	cr_assert_eq(ask(g, 5, req_query(host.client, 8)).type, RSIP_QUERY_RESPONSE);
+	gateway_wait(g, 700000);
+	cr_assert_eq(datapath_fake_binds(g->dp), 0);
+	gateway_free(g);
+}
+
+/* What an answer granted that the disk refused. */
+static struct msg refuse(struct gateway *g, struct sent sent)
+{
+	struct msg m;
+	struct msg_fault fault;
+
+	g->sent = 0;
+	session_refuse(g->s, &sent.to, sent.data, sent.len, sent.close, g->now);
+	cr_assert_eq(g->sent, 1);
+	cr_assert(msg_decode(g->box[0].data, g->box[0].len, MSG_AT_HOST, 0, &m, &fault), "%s", fault.text);
+	return m;
+}
+
+Test(restore, a_refused_answer_takes_its_grant_back)
+{
+	struct gateway *g = start();
+	struct host host = raise(g, 5);
+	struct msg m = req_rsap(host.client, 4, 4), answer;
+	struct sent sent = *gateway_ask(g, udp_host(5), &m);
+
+	log_set_level(0);
+	cr_assert_eq(datapath_fake_binds(g->dp), 3);
+	answer = refuse(g, sent);
+	cr_assert_eq(answer.error, RSIP_E_INTERNAL_SERVER_ERROR);
+	cr_assert_eq(answer.counter, 4);
+	cr_assert_eq(answer.client_id, host.client);
+	cr_assert_eq(datapath_fake_binds(g->dp), 2);
+	/* A duplicate hears the same. */
+	cr_assert_eq(ask(g, 5, m).error, RSIP_E_INTERNAL_SERVER_ERROR);
+
+	m = req_register(1);
+	sent = *gateway_ask(g, udp_host(6), &m);
+	cr_assert_eq(refuse(g, sent).error, RSIP_E_INTERNAL_SERVER_ERROR);
+	cr_assert_eq(datapath_fake_clients(g->dp), 1);
+
+	/* What changes nothing only stood in line. */
+	m = req_query(host.client, 9);
+	sent = *gateway_ask(g, udp_host(5), &m);
+	cr_assert_eq(refuse(g, sent).type, RSIP_QUERY_RESPONSE);
+	gateway_free(g);
+}
