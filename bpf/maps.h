@@ -72,7 +72,7 @@ struct {
 	__type(value, __u32);
 } rsip_remotes SEC(".maps");
 
-/* Registered hosts by Xa. rsipd writes, private side reads to name a refusal. As configured. */
+/* Registered hosts by Xa. rsipd writes, private side reads to name a refusal, and notes that it was told. As configured. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
@@ -131,7 +131,7 @@ struct {
 	__type(value, struct rsip_counter);
 } rsip_counters SEC(".maps");
 
-/* Cookies learned and packets without a next hop. Both sides write, rsipd reads. About 500 packets. */
+/* Cookies learned, violations, and packets without a next hop. Both sides write, rsipd reads. About 500 packets. */
 struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
 	__uint(max_entries, 1 << 20);

@@ -9,6 +9,7 @@
 #include "demux.h"
 #include "maps.h"
 #include "packet.h"
+#include "report.h"
 
 /* Is this a peer that the bind may talk to? FLOW-07, FLOW-14 */
 static __always_inline bool is_remote(const struct lease *lease, __be32 peer)
@@ -201,11 +202,13 @@ static __always_inline enum rsip_outcome policy_outbound(const struct packet *p,
 	return p->ip.ttl > 1 ? RSIP_GO_ON : RSIP_OUT_TTL;
 }
 
-/* Names the refusal `why` of a tunnelled packet, unless there is a better reason to refuse it. */
-static __always_inline enum rsip_outcome refuse(const struct packet *p, enum rsip_outcome why)
+/* Names the refusal `why` of a tunnelled packet, unless there is a better reason to refuse it, and reports it. */
+static __always_inline enum rsip_outcome refuse(const struct packet *p, const struct lease *lease,
+						enum rsip_outcome why)
 {
 	struct rsip_grant_key key = { .client = p->outer.src, .addr = p->ip.src };
 	const struct rsip_address *address;
+	struct rsip_client *client;
 
 	if (p->kind == PACKET_FOREIGN)
 		return RSIP_OUT_PASS;
@@ -214,9 +217,13 @@ static __always_inline enum rsip_outcome refuse(const struct packet *p, enum rsi
 		return RSIP_OUT_PASS;	/* someone else's tunnel, in transit */
 	if (why == RSIP_OUT_MALFORMED)
 		return why;
-	if (!bpf_map_lookup_elem(&rsip_clients, &key.client))
+	client = bpf_map_lookup_elem(&rsip_clients, &key.client);
+	if (!client)
 		return RSIP_OUT_UNREGISTERED;
 	if (why == RSIP_OUT_NESTED || !p->ip.len)
 		return why;
-	return bpf_map_lookup_elem(&rsip_grants, &key) ? why : RSIP_OUT_ADDRESS;
+	if (!bpf_map_lookup_elem(&rsip_grants, &key))
+		why = RSIP_OUT_ADDRESS;
+	report(client, p, lease, why);
+	return why;
 }

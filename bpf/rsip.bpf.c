@@ -76,7 +76,7 @@ static __always_inline enum rsip_outcome outbound(struct xdp_md *ctx, struct pac
 	if (!why)
 		why = policy_outbound(p, &lease);
 	if (why)
-		return refuse(p, why);
+		return refuse(p, &lease, why);
 	why = way_by_peer(p->ip.dst, &way) ? RSIP_GO_ON : RSIP_OUT_UNREACHABLE;
 	if (!why)
 		why = way_check(&way, p->ip.len, RSIP_OUT_UNREACHABLE, RSIP_OUT_TOO_BIG);

@@ -285,6 +285,9 @@ static int on_event(void *arg __attribute__((unused)), void *data, size_t size)
 	} else if (*(__u32 *)data == RSIP_EVENT_RESOLVE && size == sizeof(run->resolve)) {
 		memcpy(&run->resolve, data, size);
 		run->resolves++;
+	} else if (*(__u32 *)data == RSIP_EVENT_VIOLATION && size == sizeof(run->violation)) {
+		memcpy(&run->violation, data, size);
+		run->violations++;
 	}
 	return 0;
 }
@@ -341,6 +344,14 @@ static void counters(struct world *w, struct rsip_counter out[RSIP_OUTCOME_COUNT
 			out[i].bytes += percpu[cpu].bytes;
 		}
 	}
+}
+
+unsigned long world_counted(struct world *w, enum rsip_outcome outcome)
+{
+	struct rsip_counter all[RSIP_OUTCOME_COUNT];
+
+	counters(w, all);
+	return all[outcome].packets;
 }
 
 void world_run(struct world *w, enum side side, const struct frame *in, struct run *out)

@@ -140,6 +140,8 @@ struct run {
 	int cookies;
 	struct rsip_event_resolve resolve;
 	int resolves;
+	struct rsip_event_violation violation;
+	int violations;
 };
 
 /* Loads and fills. Skips the test where BPF cannot be loaded (not root). */
@@ -147,6 +149,9 @@ void world_open(struct world *w);
 void world_close(struct world *w);
 
 void world_run(struct world *w, enum side side, const struct frame *in, struct run *out);
+
+/* Packets so far. */
+unsigned long world_counted(struct world *w, enum rsip_outcome outcome);
 
 /* 0: the action that goes with an outcome. */
 int outcome_action(enum rsip_outcome outcome);

@@ -379,6 +379,33 @@ def registration_expiry():
     x.refused(301, QUERY, p_client(x.client))
 
 
+# --- what hosts are told -----------------------------------------------------------------
+
+
+def violations():
+    """10000 packets from a port that was not leased: all dropped, all counted, X is told at once and then hardly."""
+    flood = 10000
+    x, y = Host("x1").register(), Station("y")
+    bind = x.assign(ports=1, spis=2)
+    warm_up(x, y, bind)
+    before = counters()
+    bad = udp(NB, bind.ports[0] ^ 1, PEER, 9, b"not mine")
+    x.tunnel(bad)
+    told = x.told(ERROR)
+    check("the first", (313, x.client, None), (told.error, told.number(4), told.number(5)))
+    for _ in range(flood - 1):
+        x.tunnel(bad)
+    counted("bad packets", before, "out-no-port", flood)
+    x.tunnel(esp("203.0.113.77", PEER, OTHER_SPI))
+    check("another kind", 312, x.told(ERROR).error)
+    x.tunnel(udp(NB, bind.ports[0], PEER, 9, b"in GRE"), proto=GRE)
+    told = x.told(ERROR)
+    check("a third, with its bind", (307, bind.id), (told.error, told.number(5)))
+    check("errors in all", {"LOCAL_ADDR_UNALLOWED": 1, "LOCAL_ADDRPORT_UNALLOWED": 1, "BAD_TUNNEL_TYPE": 1},
+          {e["name"]: e["sent"] for e in ctl("counters")["errors"] if e["sent"]})
+    warm_up(x, y, bind)
+
+
 # --- maps ------------------------------------------------------------------------------
 
 
@@ -455,12 +482,12 @@ def public_closed():
     Host("x1").register()
 
 
-def hold():
+def hold(lease="600"):
     """Registers, leases, prints the state as JSON for a later step; the lease stays."""
     x = Host("x1").register()
-    bind = x.assign(ports=1, spis=2)
+    bind = x.assign(ports=1, spis=2, lease=int(lease))
     warm_up(x, Station("y"), bind)
-    print(json.dumps({"client": x.client, "bind": bind.id, "port": bind.ports[0], "spi": bind.spis[0],
+    print(json.dumps({"client": x.client, "bind": bind.id, "port": bind.ports[0], "spi": bind.spis[0], "lease": bind.lease,
                       "counter": x.counter, "source": x.control.getsockname()[1]}))
 
 
@@ -475,6 +502,21 @@ def held(text):
     x.control.connect((N_PRIVATE, RSIP_PORT))
     x.client, x.counter = state["client"], state["counter"]
     return x, state
+
+
+def outlived(text):
+    """Nobody is there to end the lease: it works on, and ends when its time is over."""
+    x, state = held(text)
+    y = Station("y")
+    out, into = udp(NB, state["port"], PEER, 9, b"alone"), esp(PEER, NB, state["spi"])
+    start = last = time.monotonic()
+    while time.monotonic() < last + 1:
+        x.tunnel(out)
+        y.send(into)
+        if x.receive(0.1) and y.receive(0.1):
+            last = time.monotonic()
+    if not start < last < start + state["lease"] + 1.5:
+        raise Failed(f"forwarded for {last - start:.1f} s of a lease of {state['lease']} s")
 
 
 def forgotten(text):

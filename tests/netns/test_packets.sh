@@ -115,6 +115,21 @@ test_public_side_closed() {
 	packets public_closed
 }
 
+# covers: EG-01 EG-02 EG-05 ASY-06 SEC-07
+test_violations() {
+	raise
+	packets violations
+}
+
+# covers: FAIL-10 IN-28
+test_expiry_without_the_daemon() {
+	raise
+	local state
+	state=$(packets hold 3)
+	gateway_stop KILL || true
+	packets outlived "$state"
+}
+
 # A gateway that lost its state while its programs went on forwarding.
 # covers: FAIL-05 FAIL-08 FAIL-09
 test_state_lost_after_kill() {

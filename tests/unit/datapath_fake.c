@@ -385,6 +385,10 @@ void datapath_close(struct datapath *dp)
 		datapath_fake_free(dp);
 }
 
+void datapath_watch(struct datapath *dp, datapath_violation *tell, void *arg)
+{
+}
+
 int datapath_fd(const struct datapath *dp, unsigned int i)
 {
 	return -1;

@@ -227,6 +227,11 @@ Test(session_vectors, rfc3104_trace)
 			"0109003a040004CCCCCCCC05000400000002"
 			"01000501c000020102000301????010001010200010103000400000708060001010b000400000004", id2);
 
+	g->sent = 0;
+	session_violation(g->s, &(struct rsip_event_violation){ .outcome = RSIP_OUT_NO_PORT, .client = x1.source },
+			  g->now);
+	expect_vector(g, "ips-17-x1-error-async", 257, id1);
+
 	exchange(g, x1, "ips-18-x1-free-request", "ips-19-x1-free-response", 257, id1);
 	cr_expect_eq(datapath_fake_spi(g->dp, ip4("192.0.2.1"), spi), 0);
 	g->sent = 0;

@@ -90,6 +90,13 @@ int datapath_pools_add(struct datapath *dp, const struct config *config);
 /* Forgets those of `before` that `now` does not have: they are other people's from now on. */
 void datapath_pools_remove(struct datapath *dp, const struct config *before, const struct config *now);
 
+/* --- violations ------------------------------------------------------------------- */
+
+/* Whom to tell of packets that a host may not send: each kind of each host at most once a second,
+ * from within datapath_ready() and datapath_bind_remove(). */
+typedef void datapath_violation(const struct rsip_event_violation *violation, uint64_t now_ms, void *arg);
+void datapath_watch(struct datapath *dp, datapath_violation *tell, void *arg);
+
 /* --- the loop ------------------------------------------------------------------- */
 
 /*

@@ -26,6 +26,7 @@
 #include "rsipd/peers.h"
 #include "rsipd/slots.h"
 
+#define REARM_MS	1000	/* a host's violation is told again */
 #define EVENTS_MAX	256	/* handled in one go, so that the loop is not held up */
 
 struct host {
@@ -33,6 +34,8 @@ struct host {
 	struct rsip_client value;
 	uint32_t binds;
 	struct bind_slot *slots;	/* of its binds */
+	uint64_t rearm;			/* when violations are told again; 0: they are */
+	struct host *rearm_prev, *rearm_next;
 	UT_hash_handle hh;
 };
 
@@ -71,6 +74,9 @@ struct datapath {
 	struct attach *attach;		/* NULL: nothing is attached */
 	struct ring_buffer *events;
 	struct host *hosts;
+	struct host *told;		/* that violations of are not told for now; the first is due first */
+	datapath_violation *tell;
+	void *tell_arg;
 	struct grant *grants;
 	struct bind_slot *binds;	/* by slot */
 	struct slots free;
@@ -162,6 +168,8 @@ void datapath_client_remove(struct datapath *dp, __be32 client)
 		bind_stop(dp, b);
 		b->host = NULL;
 	}
+	if (host->rearm)
+		DL_DELETE2(dp->told, host, rearm_prev, rearm_next);
 	bpf_map_delete_elem(dp->maps->fd[BPFMAP_CLIENTS], &client);
 	nexthop_host_remove(dp->nexthops, host->value.nexthop);
 	HASH_DEL(dp->hosts, host);
@@ -396,6 +404,38 @@ static void entries_remove(const struct datapath *dp, const struct datapath_bind
 
 /* --- events ----------------------------------------------------------------------------------------- */
 
+static void violation(struct datapath *dp, const struct rsip_event_violation *event)
+{
+	struct host *host = host_find(dp, event->client);
+
+	if (!host)
+		return;
+	if (!host->rearm) {
+		host->rearm = dp->now + REARM_MS;
+		DL_APPEND2(dp->told, host, rearm_prev, rearm_next);
+	}
+	if (dp->tell)
+		dp->tell(event, dp->now, dp->tell_arg);
+}
+
+/* Storing the entry anew clears the bits of what was told. */
+static void rearm(struct datapath *dp)
+{
+	while (dp->told && dp->told->rearm <= dp->now) {
+		struct host *host = dp->told;
+
+		DL_DELETE2(dp->told, host, rearm_prev, rearm_next);
+		host->rearm = 0;
+		host_store(dp, host);
+	}
+}
+
+void datapath_watch(struct datapath *dp, datapath_violation *tell, void *arg)
+{
+	dp->tell = tell;
+	dp->tell_arg = arg;
+}
+
 static int on_event(void *arg, void *data, size_t size)
 {
 	struct datapath *dp = arg;
@@ -404,6 +444,8 @@ static int on_event(void *arg, void *data, size_t size)
 
 	if (size >= sizeof(struct rsip_event_cookie) && *kind == RSIP_EVENT_COOKIE)
 		learn_event(dp->learn, data, dp->now);
+	else if (size >= sizeof(struct rsip_event_violation) && *kind == RSIP_EVENT_VIOLATION)
+		violation(dp, data);
 	else if (size >= offsetof(struct rsip_event_resolve, packet) && *kind == RSIP_EVENT_RESOLVE &&
 		 packet->len <= size - offsetof(struct rsip_event_resolve, packet))
 		nexthop_packet(dp->nexthops, packet, dp->now);
@@ -547,6 +589,7 @@ void datapath_ready(struct datapath *dp, unsigned int i, uint64_t now_ms)
 void datapath_tick(struct datapath *dp, uint64_t now_ms)
 {
 	dp->now = now_ms;
+	rearm(dp);
 	nexthops_tick(dp->nexthops, now_ms);
 	learn_tick(dp->learn, now_ms);
 }

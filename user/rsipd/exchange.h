@@ -14,6 +14,7 @@
 
 #define SESSION_LOG_BURST	20	/* lines a second of each kind */
 #define SESSION_LOG_REFIT	1000	/* of what a reload ends: the operator asked for it */
+#define SESSION_VIOLATIONS	6	/* kinds, see violation.c */
 
 struct sessions {
 	const struct config *config;
@@ -47,6 +48,7 @@ struct sessions {
 struct session {
 	struct replay last;
 	bool counted;			/* asynchronous messages carry a counter */
+	uint64_t report_next[SESSION_VIOLATIONS];	/* by kind: when the host may be told again, ms */
 	bool resync;			/* the last answer was 302: a DE-REGISTER_REQUEST has any counter */
 	uint32_t configuration;		/* that what the host has was found to fit, or was granted under */
 };
@@ -72,6 +74,8 @@ struct ending {
 
 /* An asynchronous message to where the host was heard last; bind_id 0: none is named (T-23, T-31). */
 void session_tell(struct sessions *s, const struct client *client, uint8_t type, uint32_t bind_id);
+/* The same for an ERROR_RESPONSE. */
+void session_tell_error(struct sessions *s, const struct client *client, uint16_t error, uint32_t bind_id);
 
 /* Seconds to grant or extend for; while the gateway drains no more than the registration has, perhaps 0. */
 uint32_t session_lease(const struct exchange *x);

@@ -172,6 +172,13 @@ static void on_datapath(uv_poll_t *poll, int status, int events)
 	datapath_ready(d->rsipd.dp, (unsigned int)(poll - d->polls), daemon_now());
 }
 
+static void on_violation(const struct rsip_event_violation *violation, uint64_t now, void *arg)
+{
+	const struct rsipd *rsipd = arg;
+
+	session_violation(rsipd->sessions, violation, now);
+}
+
 static void on_signal(uv_signal_t *signal, int number)
 {
 	struct daemon *d = signal->data;
@@ -282,6 +289,7 @@ static int start(struct daemon *d)
 	d->rsipd.sessions = sessions_new(d->rsipd.config, d->rsipd.dp, d->journal, commit_send, d->rsipd.commit);
 	if (!d->rsipd.sessions)
 		return -ENOMEM;
+	datapath_watch(d->rsipd.dp, on_violation, &d->rsipd);
 	d->rsipd.reload = reload_new(&d->rsipd, on_reloaded, d);
 	err = d->rsipd.reload ? restore(d) : -ENOMEM;
 	if (!err)

@@ -42,23 +42,35 @@ static const struct session *session_of(const struct client *client)
 }
 
 /* An asynchronous message: counter 0, to where the host was heard last (T-23, T-31). */
-void session_tell(struct sessions *s, const struct client *client, uint8_t type, uint32_t bind_id)
+static void tell(struct sessions *s, const struct client *client, struct msg *m)
 {
-	struct msg m = {
-		.type = type,
-		.has = MSG_HAS(RSIP_PARAM_CLIENT_ID),
-		.client_id = client->client_id,
-		.bind_id = bind_id,
-	};
 	size_t len;
 
-	if (bind_id)
-		m.has |= MSG_HAS(RSIP_PARAM_BIND_ID);
+	m->has |= MSG_HAS(RSIP_PARAM_CLIENT_ID);
+	m->client_id = client->client_id;
+	if (m->bind_id)
+		m->has |= MSG_HAS(RSIP_PARAM_BIND_ID);
 	if (!client->origin.tcp || session_of(client)->counted)
-		m.has |= MSG_HAS(RSIP_PARAM_MESSAGE_COUNTER);
-	len = encode(s, &m, client->origin.tcp);
+		m->has |= MSG_HAS(RSIP_PARAM_MESSAGE_COUNTER);
+	len = encode(s, m, client->origin.tcp);
 	if (len)
 		transmit(s, &client->origin, s->out, len, false);
+}
+
+void session_tell(struct sessions *s, const struct client *client, uint8_t type, uint32_t bind_id)
+{
+	struct msg m = { .type = type, .bind_id = bind_id };
+
+	tell(s, client, &m);
+}
+
+void session_tell_error(struct sessions *s, const struct client *client, uint16_t error, uint32_t bind_id)
+{
+	struct msg m = { .type = RSIP_ERROR_RESPONSE, .error = error, .bind_id = bind_id };
+
+	m.has = MSG_HAS(RSIP_PARAM_ERROR);
+	count_error(s, error);
+	tell(s, client, &m);
 }
 
 uint32_t session_lease(const struct exchange *x)

@@ -58,6 +58,14 @@ uint64_t session_tick(struct sessions *s, uint64_t now);
 void session_refuse(struct sessions *s, const struct origin *to, const uint8_t *data, size_t len, bool close,
 		    uint64_t now);
 
+/*
+ * A host sent what it may not (RFC 3103 10.4): it is told by an asynchronous
+ * ERROR_RESPONSE, the first of a kind at once, the next no sooner than
+ * SESSION_VIOLATION_MS later (ASY-06).
+ */
+#define SESSION_VIOLATION_MS	10000
+void session_violation(struct sessions *s, const struct rsip_event_violation *v, uint64_t now);
+
 /* De-registers every host, telling each (REG-14). */
 void sessions_stop(struct sessions *s, uint64_t now);
 
