@@ -556,6 +556,111 @@ def farewell(command):
         check(f"status of {command}", 0, stop.wait(10))
 
 
+# --- limits: what a host can take of the service -----------------------------------------
+
+
+def cut_off(what, s, seconds):
+    """The gateway ends that connection within so many seconds."""
+    s.settimeout(seconds)
+    try:
+        while s.recv(65536):
+            pass
+    except socket.timeout as late:
+        raise Failed(f"{what}: the connection is still open after {seconds} s") from late
+    except ConnectionError:
+        pass
+
+
+def connections_ended():
+    return {c["why"]: c["ended"] for c in ctl("counters")["connections"] if c["ended"]}
+
+
+def slow_sender():
+    """A byte a second is too slow; half a message and then nothing as well. The registration stays."""
+    x = Host("x1", use_tcp=True).register()
+    bind = x.assign()
+    request = message(QUERY, p_client(x.client), param(11, struct.pack("!I", 99)))
+    half = x.socket(socket.SOCK_STREAM)
+    half.connect((N_PRIVATE, RSIP_PORT))
+    half.send(request[:7])
+    trickle = x.socket(socket.SOCK_STREAM)
+    trickle.connect((N_PRIVATE, RSIP_PORT))
+
+    def drip():
+        for byte in request:
+            try:
+                trickle.send(bytes([byte]))
+            except OSError:
+                return
+            time.sleep(1)
+
+    threading.Thread(target=drip, daemon=True).start()
+    cut_off("half a message", half, 13)
+    cut_off("a byte a second", trickle, 13)
+    check("connections", {"half a message for too long": 2}, connections_ended())
+    # Another connection of the host was never in danger, and a new one goes on where it was.
+    x.demand(QUERY, QUERIED, p_client(x.client))
+    x.control.close()
+    x.control = x.socket(socket.SOCK_STREAM)
+    x.control.connect((N_PRIVATE, RSIP_PORT))
+    x.extend(bind)
+
+
+def half_open():
+    """SYN and nothing more, from many ports: others connect meanwhile, and nothing is kept for them."""
+    x, other = Station("x1"), Host("x2", use_tcp=True)
+    for port in range(20000, 21000):
+        x.send(tcp(x.address, port, N_PRIVATE, RSIP_PORT, flags=0x02))
+    other.register()
+    other.deregister()
+
+
+def many_connections():
+    """The fifth of a host ends the one that was silent longest; with answers nobody reads it ends as well."""
+    x = Host("x1", use_tcp=True).register()
+    more = []
+    for _ in range(4):
+        s = x.socket(socket.SOCK_STREAM)
+        s.connect((N_PRIVATE, RSIP_PORT))
+        more.append(s)
+        time.sleep(0.005)	# silence is counted in milliseconds
+        x.demand(QUERY, QUERIED, p_client(x.client))
+    cut_off("the first of five", more[0], 3)
+    check("connections", {"the host opened too many": 1}, connections_ended())
+    x.demand(QUERY, QUERIED, p_client(x.client))
+
+
+def flood():
+    """One sender floods with bad datagrams and requests: the answers are bounded and counted, another is served."""
+    x, other = Station("x1"), Host("x2").register()
+    s = x.socket(socket.SOCK_DGRAM)
+    s.connect((N_PRIVATE, RSIP_PORT))
+    s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 22)
+    request = message(QUERY, p_client(7), param(11, struct.pack("!I", 1)))
+    begin = time.monotonic()
+    for _ in range(5000):
+        s.send(request)
+        s.send(b"\x02\x0e\x00\x04")
+    other.demand(QUERY, QUERIED, p_client(other.client))
+    took = time.monotonic() - begin
+    time.sleep(0.2)
+    s.setblocking(False)
+    answers = []
+    try:
+        while True:
+            answers.append(len(s.recv(2048)))
+    except BlockingIOError:
+        pass
+    most = 200 + 50 * (took + 1)
+    if not 0 < len(answers) <= most or max(answers) > 23:
+        raise Failed(f"{len(answers)} answers of up to {max(answers, default=0)} bytes in {took:.1f} s")
+    sums = ctl("counters")
+    # What the kernel lost before the daemon saw it is not the daemon's to count.
+    if not 5000 < sums["limited"] + sums["unanswered"] + len(answers) <= 10000:
+        raise Failed(f"{sums['limited']} limited, {sums['unanswered']} unanswered, {len(answers)} answered of 10000")
+    other.deregister()
+
+
 # --- the host program: ordinary sockets of an application ------------------------------------
 
 

@@ -93,6 +93,7 @@ Test(config, defaults)
 	SAME(c->clients[0].max_binds, 64);
 	SAME(c->clients[0].max_ports, 1024);
 	SAME(c->clients[0].max_spis, 256);
+	SAME(c->clients[0].max_requests, 10000);
 	SAME(c->leases.registration, 600);
 	SAME(c->leases.normal, 600);
 	SAME(c->leases.maximum, 3600);
@@ -142,6 +143,7 @@ static const char everything[] =
 	"    max-binds: 1\n"
 	"    max-ports: 0\n"
 	"    max-spis: 1048576\n"
+	"    max-requests: 7\n"
 	"  - match: 0.0.0.0/0\n"
 	"    remote-policy: micro\n"
 	"leases: {registration: 1, default: 2, maximum: 31536000, hold-down: 0}\n"
@@ -192,6 +194,7 @@ Test(config, every_key)
 	SAME(c->clients[0].max_binds, 1);
 	SAME(c->clients[0].max_ports, 0);
 	SAME(c->clients[0].max_spis, 1048576);
+	SAME(c->clients[0].max_requests, 7);
 	SAME(c->clients[1].match.length, 0);
 	SAME(c->clients[1].remote_policy, RSIP_POLICY_MICRO);
 	SAME(c->leases.registration, 1);
@@ -396,7 +399,7 @@ static const struct {
 	  "6: clients[1].max-binds: \"1048577\" is wrong: a number from 0 to 1048576 is allowed" },
 	{ BASE "clients: [10.0.0.0/8]\n",
 	  "5: clients[1]: a map with these keys is allowed: match, local-policy, remote-policy, ipsec, max-binds, "
-	  "max-ports and max-spis" },
+	  "max-ports, max-spis and max-requests" },
 	/* what makes a small file large */
 	{ BASE "state: &a /a\ncontrol: *a\n", "6: an alias: a value written out is allowed" },
 	{ BASE "clients: [&c {}, *c, *c]\n", "5: an alias: a value written out is allowed" },

@@ -108,10 +108,10 @@ static const struct {
 	{ "interfaces: {private: [{", 2 },
 	{ "interfaces: {public: [{", 1 },
 	{ "pools: [{", 6 },
-	{ "clients: [{", 7 },
+	{ "clients: [{", 8 },
 	{ "leases: {", 4 },
 	{ "server: {", 3 },
-	{ "datapath: {", 3 },
+	{ "datapath: {", 4 },
 };
 
 Test(man, keys)

@@ -88,6 +88,10 @@ static void show_counters(json_t *counters)
 	static const struct out_column errors[] = {
 		{ "code", "CODE" }, { "sent", "SENT" }, { "name", "ERROR" }, { 0 }
 	};
+	static const struct out_column connections[] = {
+		{ "ended", "ENDED" }, { "why", "CONNECTIONS" }, { 0 }
+	};
+	static const char *const sums[] = { "duplicates", "limited", "unanswered", "ignored" };
 	json_t *some;
 
 	out_table(stdout, json_object_get(counters, "outcomes"), outcomes, "no counters");
@@ -101,9 +105,14 @@ static void show_counters(json_t *counters)
 	putchar('\n');
 	out_table(stdout, some, errors, "no RSIP errors");
 	json_decref(some);
-	printf("\nduplicates: %" JSON_INTEGER_FORMAT ", ignored: %" JSON_INTEGER_FORMAT "\n",
-	       json_integer_value(json_object_get(counters, "duplicates")),
-	       json_integer_value(json_object_get(counters, "ignored")));
+	some = happened(json_object_get(counters, "connections"), "ended", "ended");
+	putchar('\n');
+	out_table(stdout, some, connections, "no connections ended by the gateway");
+	json_decref(some);
+	for (size_t i = 0; i < sizeof(sums) / sizeof(sums[0]); i++)
+		printf("%s%s: %" JSON_INTEGER_FORMAT, i ? ", " : "\n", sums[i],
+		       json_integer_value(json_object_get(counters, sums[i])));
+	putchar('\n');
 }
 
 static void show_reload(json_t *result)

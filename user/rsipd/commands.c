@@ -11,6 +11,7 @@
 
 #include "lib/log.h"
 #include "lib/show.h"
+#include "rsipd/server.h"
 
 #define INTERFACES_MAX	128	/* shown by status */
 #define PART_ITEMS	128	/* of a list: about a millisecond */
@@ -221,6 +222,18 @@ static json_t *show_errors(const struct session_counters *counters)
 	return list;
 }
 
+static json_t *show_connections(const struct server_counters *counters)
+{
+	json_t *list = json_array();
+
+	for (int cut = 0; cut < SERVER_CUTS; cut++)
+		json_array_append_new(list, json_pack("{ss sI}", "why", server_cut_text((enum server_cut)cut),
+						      "ended", (json_int_t)counters->cut[cut]));
+	json_array_append_new(list, json_pack("{ss sI}", "why", "not accepted: no room",
+					      "ended", (json_int_t)counters->refused));
+	return list;
+}
+
 static void run_counters(struct command *command)
 {
 	struct rsip_counter packets[RSIP_OUTCOME_COUNT];
@@ -231,9 +244,12 @@ static void run_counters(struct command *command)
 		snprintf(command->error, sizeof(command->error), "the counters cannot be read: %s", strerror(-err));
 		return;
 	}
-	put_json(command->out, json_pack("{so so so sI sI}", "outcomes", show_counters(packets),
+	put_json(command->out, json_pack("{so so so so sI sI sI sI}", "outcomes", show_counters(packets),
 				      "messages", show_messages(counters), "errors", show_errors(counters),
+				      "connections", show_connections(server_counters(command->rsipd->server)),
 				      "duplicates", (json_int_t)counters->duplicates,
+				      "limited", (json_int_t)counters->limited,
+				      "unanswered", (json_int_t)counters->unanswered,
 				      "ignored", (json_int_t)counters->ignored));
 }
 

@@ -755,6 +755,7 @@ static const struct row client_rows[] = {
 	{ "max-binds", read_number, AT(struct config_client, max_binds), "64", .max = LIMIT_MAX },
 	{ "max-ports", read_number, AT(struct config_client, max_ports), "1024", .max = LIMIT_MAX },
 	{ "max-spis", read_number, AT(struct config_client, max_spis), "256", .max = LIMIT_MAX },
+	{ "max-requests", read_number, AT(struct config_client, max_requests), "10000", .max = LIMIT_MAX },
 	{ 0 }
 };
 static const struct row client_item = { "", read_map, .more = client_rows };

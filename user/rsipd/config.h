@@ -38,6 +38,7 @@ struct config_client {			/* first match wins */
 	uint8_t remote_policy;
 	bool ipsec;
 	uint32_t max_binds, max_ports, max_spis;
+	uint32_t max_requests;		/* a second; 0: no limit */
 };
 
 enum config_mode { CONFIG_MODE_AUTO, CONFIG_MODE_NATIVE, CONFIG_MODE_GENERIC };

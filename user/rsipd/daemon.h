@@ -13,12 +13,14 @@
 #include "rsipd/session.h"
 
 struct reload;
+struct server;
 
 struct rsipd {
 	uv_loop_t *loop;
 	const char *config_path;
 	struct config *config;		/* stays where it is; reload.c changes what it says */
 	struct reload *reload;
+	struct server *server;
 	struct datapath *dp;
 	struct commit *commit;
 	struct sessions *sessions;

@@ -9,6 +9,7 @@
 
 #include "lib/log.h"
 #include "rsipd/journal.h"
+#include "rsipd/rate.h"
 #include "rsipd/replay.h"
 #include "rsipd/session.h"
 
@@ -37,6 +38,8 @@ struct sessions {
 		void *arg;
 	} refit;
 	struct session_counters counters;
+	struct rate_table requests, errors;	/* of sources that are not registered */
+	struct rate all_errors;
 	struct log_limit faults, refusals, changes, failures;
 	unsigned int changes_burst;	/* of `changes`, lines a second */
 	/* scratch, one message at a time */
@@ -47,6 +50,7 @@ struct sessions {
 /* What is kept of a registered host beside its leases. */
 struct session {
 	struct replay last;
+	struct rate requests;
 	bool counted;			/* asynchronous messages carry a counter */
 	uint64_t report_next[SESSION_VIOLATIONS];	/* by kind: when the host may be told again, ms */
 	bool resync;			/* the last answer was 302: a DE-REGISTER_REQUEST has any counter */

@@ -82,7 +82,6 @@ struct daemon {
 	struct store *store;
 	struct commit_hooks hooks;
 	struct journal *journal;
-	struct server *server;
 	struct control *control;
 	struct metrics *metrics;
 	uv_loop_t loop;
@@ -134,7 +133,7 @@ static void send_answer(const struct origin *to, const uint8_t *data, size_t len
 {
 	struct daemon *d = arg;
 
-	server_send(to, data, len, close, d->server);
+	server_send(to, data, len, close, d->rsipd.server);
 }
 
 static void refuse_answer(const struct origin *to, const uint8_t *data, size_t len, bool close, void *arg)
@@ -148,7 +147,7 @@ static void on_room(void *arg)
 {
 	struct daemon *d = arg;
 
-	server_resume(d->server);
+	server_resume(d->rsipd.server);
 }
 
 /* --- the loop --------------------------------------------------------------------------- */
@@ -159,7 +158,7 @@ static void on_second(uv_timer_t *timer)
 	uint64_t now = daemon_now();
 
 	datapath_tick(d->rsipd.dp, now);
-	server_tick(d->server, now);
+	server_tick(d->rsipd.server, now);
 	control_tick(d->control, now);
 	metrics_tick(d->metrics);
 	end_when_drained(d);
@@ -283,8 +282,8 @@ static int start(struct daemon *d)
 		err = datapath_open(d->rsipd.config, &d->rsipd.dp);
 	if (err)
 		return err;
-	d->server = server_new(&d->rsipd);
-	if (!d->server)
+	d->rsipd.server = server_new(&d->rsipd);
+	if (!d->rsipd.server)
 		return -ENOMEM;
 	d->rsipd.sessions = sessions_new(d->rsipd.config, d->rsipd.dp, d->journal, commit_send, d->rsipd.commit);
 	if (!d->rsipd.sessions)
@@ -293,7 +292,7 @@ static int start(struct daemon *d)
 	d->rsipd.reload = reload_new(&d->rsipd, on_reloaded, d);
 	err = d->rsipd.reload ? restore(d) : -ENOMEM;
 	if (!err)
-		err = server_listen(d->server);
+		err = server_listen(d->rsipd.server);
 	if (!err)
 		err = control_open(&d->rsipd, &d->control);
 	if (!err)
@@ -319,7 +318,7 @@ static void stop(struct daemon *d)
 	commit_close(d->rsipd.commit);
 	metrics_close(d->metrics);
 	control_close(d->control);
-	server_close(d->server);
+	server_close(d->rsipd.server);
 	uv_walk(&d->loop, close_handle, NULL);
 	uv_run(&d->loop, UV_RUN_DEFAULT);
 	uv_loop_close(&d->loop);
@@ -330,7 +329,7 @@ static void stop(struct daemon *d)
 	journal_free(d->journal);
 	commit_free(d->rsipd.commit);
 	store_close(d->store);
-	server_free(d->server);
+	server_free(d->rsipd.server);
 	if (d->rsipd.dp)
 		datapath_close(d->rsipd.dp);
 }

@@ -12,6 +12,7 @@
 
 #include "lib/log.h"
 #include "lib/show.h"
+#include "rsipd/server.h"
 
 #define CONNECTIONS_MAX	16
 #define PER_ADDRESS_MAX	4
@@ -78,8 +79,22 @@ static void put_protocol(FILE *out, const struct session_counters *counters)
 #undef X
 	head(out, "rsip_duplicates_total", "counter", "Requests answered with the stored answer.");
 	fprintf(out, "rsip_duplicates_total %" PRIu64 "\n", counters->duplicates);
+	head(out, "rsip_limited_total", "counter", "Requests dropped because their sender sent too many.");
+	fprintf(out, "rsip_limited_total %" PRIu64 "\n", counters->limited);
+	head(out, "rsip_unanswered_total", "counter", "Errors not sent to senders that are not registered: too many.");
+	fprintf(out, "rsip_unanswered_total %" PRIu64 "\n", counters->unanswered);
 	head(out, "rsip_ignored_total", "counter", "Messages dropped without an answer.");
 	fprintf(out, "rsip_ignored_total %" PRIu64 "\n", counters->ignored);
+}
+
+static void put_connections(FILE *out, const struct server_counters *counters)
+{
+	head(out, "rsip_connections_ended_total", "counter", "TCP connections ended by the gateway, by reason.");
+	for (int cut = 0; cut < SERVER_CUTS; cut++)
+		fprintf(out, "rsip_connections_ended_total{why=\"%s\"} %" PRIu64 "\n",
+			server_cut_text((enum server_cut)cut), counters->cut[cut]);
+	head(out, "rsip_connections_refused_total", "counter", "TCP connections not accepted: no room.");
+	fprintf(out, "rsip_connections_refused_total %" PRIu64 "\n", counters->refused);
 }
 
 /* One family after the other, as the format wants it: each walks the pools. */
@@ -149,6 +164,7 @@ static char *metrics_text(const struct rsipd *rsipd, size_t *len)
 	gauge(out, "rsip_binds", "Live binds.", lease_bind_count(session_leases(rsipd->sessions)));
 	put_pools(out, session_pools(rsipd->sessions));
 	put_protocol(out, session_counters(rsipd->sessions));
+	put_connections(out, server_counters(rsipd->server));
 	put_packets(out, rsipd->dp);
 	if (fclose(out)) {
 		free(text);

@@ -7,7 +7,6 @@
 #include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 #include <sys/socket.h>
 #include <unistd.h>
 #include <uthash.h>
@@ -29,20 +28,10 @@
 #define KEEPALIVE_S		60
 #define BACKLOG			128
 
-/* UDP: error answers to unregistered senders (SEC-05) */
-#define BUCKETS			1024	/* by source address */
-#define BUCKET_RATE		50	/* a second */
-#define BUCKET_BURST		200
-#define BUCKET_ALL_RATE		1000	/* to all of them */
-#define BUCKET_ALL_BURST	2000
+/* UDP */
 #define DATAGRAM_SLOT		65536	/* libuv cuts the buffer into these */
 #define DATAGRAMS		16	/* of one recvmmsg */
 #define SOCKET_BUFFER		(1 << 20)
-
-struct bucket {
-	uint64_t filled;		/* when, ms */
-	uint32_t tokens;		/* in thousandths */
-};
 
 struct connection {
 	uv_tcp_t tcp;
@@ -71,43 +60,10 @@ struct server {
 	size_t endpoint_count;
 	struct connection *connections;	/* hash */
 	uint64_t connection_ids;
-	uint32_t bucket_seed;
-	struct bucket buckets[BUCKETS], bucket_all;
+	struct server_counters counters;
 	struct log_limit limit;
 	char datagrams[DATAGRAMS * DATAGRAM_SLOT];
 };
-
-/* --- limits on error answers ---------------------------------------------------- */
-
-static bool bucket_take(struct bucket *bucket, uint32_t rate, uint32_t burst, uint64_t now)
-{
-	/* Tokens are thousandths and times milliseconds: `rate` of them for each. */
-	uint64_t tokens = bucket->tokens + (now - bucket->filled) * rate;
-
-	if (!bucket->filled || tokens > burst * 1000ull)
-		tokens = burst * 1000ull;
-	bucket->filled = now;
-	bucket->tokens = (uint32_t)tokens;
-	if (bucket->tokens < 1000)
-		return false;
-	bucket->tokens -= 1000;
-	return true;
-}
-
-/* An unregistered sender may be a false one: what it makes us send is bounded. */
-static bool may_answer(struct server *server, const struct origin *to, const uint8_t *data, size_t len)
-{
-	uint64_t now = daemon_now();
-	uint32_t hash = (to->source ^ server->bucket_seed) * 2654435761u;
-
-	if (len < 2 || data[1] != RSIP_ERROR_RESPONSE ||
-	    lease_client_by_address(session_leases(server->rsipd->sessions), to->source))
-		return true;
-	return bucket_take(&server->buckets[hash >> 22], BUCKET_RATE, BUCKET_BURST, now) &&
-	       bucket_take(&server->bucket_all, BUCKET_ALL_RATE, BUCKET_ALL_BURST, now);
-}
-
-_Static_assert(BUCKETS == 1 << (32 - 22), "the hash is shifted to the number of buckets");
 
 /* --- UDP -------------------------------------------------------------------------- */
 
@@ -150,8 +106,6 @@ static void send_datagram(struct server *server, const struct origin *to, const 
 	int err = UV_EADDRNOTAVAIL;
 
 	address.sin_addr.s_addr = to->source;
-	if (!may_answer(server, to, data, len))
-		return;
 	for (size_t i = 0; i < server->endpoint_count; i++) {
 		struct endpoint *endpoint = &server->endpoints[i];
 
@@ -184,9 +138,12 @@ static void connection_close(struct connection *connection)
 	uv_close((uv_handle_t *)&connection->tcp, on_connection_closed);
 }
 
-static void connection_cut(struct connection *connection, const char *why)
+static void connection_cut(struct connection *connection, enum server_cut cut)
 {
+	const char *why = server_cut_text(cut);
 	char text[ADDR_TEXT_LEN];
+
+	connection->server->counters.cut[cut]++;
 
 	if (log_allowed(&connection->server->limit, 10, daemon_now()))
 		log_info("server: connection of %s ended: %s", addr_text(connection->origin.source, text), why);
@@ -278,7 +235,7 @@ static void connection_work(struct connection *connection)
 	else if (used || !connection->message_since)
 		connection->message_since = now;
 	if (!connection_grow(connection))
-		connection_cut(connection, "out of memory");
+		connection_cut(connection, SERVER_NO_MEMORY);
 }
 
 static void on_stream_buffer(uv_handle_t *handle, size_t wanted, uv_buf_t *buf)
@@ -382,11 +339,11 @@ static void send_stream(struct server *server, const struct origin *to, const ui
 		return;
 	}
 	if ((size_t)sent < len && !write_later(connection, data + sent, len - (size_t)sent)) {
-		connection_cut(connection, "out of memory");
+		connection_cut(connection, SERVER_NO_MEMORY);
 		return;
 	}
 	if (uv_stream_get_write_queue_size((uv_stream_t *)&connection->tcp) > UNSENT_MAX) {
-		connection_cut(connection, "it does not read its answers");
+		connection_cut(connection, SERVER_STALLED);
 		return;
 	}
 	if (end)
@@ -417,7 +374,30 @@ static void limit_host(struct server *server, __be32 source)
 			silent = connection;
 	}
 	if (count >= CONNECTIONS_PER_HOST)
-		connection_cut(silent, "the host opened too many");
+		connection_cut(silent, SERVER_TOO_MANY);
+}
+
+static bool is_registered(const struct server *server, const struct connection *connection)
+{
+	return lease_client_by_address(session_leases(server->rsipd->sessions), connection->origin.source);
+}
+
+/* Of those whose host is not registered the one that was silent longest makes room. */
+static bool limit_all(struct server *server)
+{
+	struct connection *connection, *next, *silent = NULL;
+
+	if (HASH_COUNT(server->connections) < CONNECTIONS_MAX)
+		return true;
+	HASH_ITER(hh, server->connections, connection, next) {
+		if ((!silent || connection->active < silent->active) && !is_registered(server, connection))
+			silent = connection;
+	}
+	if (silent)
+		connection_cut(silent, SERVER_FULL);
+	else
+		server->counters.refused++;
+	return silent;
 }
 
 static bool learn_origin(struct connection *connection, __be32 local)
@@ -455,7 +435,7 @@ static void on_connection(uv_stream_t *listener, int status)
 	uv_tcp_init(server->rsipd->loop, &connection->tcp);
 	connection->tcp.data = connection;
 	if (!connection->data || uv_accept(listener, (uv_stream_t *)&connection->tcp) ||
-	    !learn_origin(connection, endpoint->address) || HASH_COUNT(server->connections) >= CONNECTIONS_MAX) {
+	    !learn_origin(connection, endpoint->address) || !limit_all(server)) {
 		uv_close((uv_handle_t *)&connection->tcp, on_connection_closed);
 		return;
 	}
@@ -466,30 +446,54 @@ static void on_connection(uv_stream_t *listener, int status)
 	uv_read_start((uv_stream_t *)&connection->tcp, on_stream_buffer, on_stream);
 }
 
-static const char *overdue(const struct server *server, const struct connection *connection, uint64_t now)
+/* Whether it is time to end a connection, and why. */
+static bool is_overdue(const struct server *server, const struct connection *connection, uint64_t now,
+		       enum server_cut *why)
 {
-	if (connection->ending_since)
-		return now - connection->ending_since > LINGER_MS ? "the host left it open" : NULL;
-	if (connection->paused_since)
-		return now - connection->paused_since > STALLED_MS ? "it does not read its answers" : NULL;
+	if (connection->ending_since) {
+		*why = SERVER_LEFT_OPEN;
+		return now - connection->ending_since > LINGER_MS;
+	}
+	if (connection->paused_since) {
+		*why = SERVER_STALLED;
+		return now - connection->paused_since > STALLED_MS;
+	}
+	*why = SERVER_HALF_MESSAGE;
 	if (connection->message_since && now - connection->message_since > HALF_MESSAGE_MS)
-		return "half a message for too long";
-	if (now - connection->active > IDLE_MS &&
-	    !lease_client_by_address(session_leases(server->rsipd->sessions), connection->origin.source))
-		return "idle, and the host is not registered";
-	return NULL;
+		return true;
+	*why = SERVER_IDLE;
+	return now - connection->active > IDLE_MS && !is_registered(server, connection);
 }
 
 void server_tick(struct server *server, uint64_t now)
 {
 	struct connection *connection, *next;
+	enum server_cut why;
 
 	HASH_ITER(hh, server->connections, connection, next) {
-		const char *why = overdue(server, connection, now);
-
-		if (why)
+		if (is_overdue(server, connection, now, &why))
 			connection_cut(connection, why);
 	}
+}
+
+const char *server_cut_text(enum server_cut cut)
+{
+	static const char *const texts[SERVER_CUTS] = {
+		[SERVER_HALF_MESSAGE] = "half a message for too long",
+		[SERVER_STALLED] = "it does not read its answers",
+		[SERVER_IDLE] = "idle, and the host is not registered",
+		[SERVER_TOO_MANY] = "the host opened too many",
+		[SERVER_FULL] = "others need the room, and the host is not registered",
+		[SERVER_LEFT_OPEN] = "the host left it open",
+		[SERVER_NO_MEMORY] = "out of memory",
+	};
+
+	return texts[cut];
+}
+
+const struct server_counters *server_counters(const struct server *server)
+{
+	return &server->counters;
 }
 
 /* --- opening and closing ---------------------------------------------------------------- */
@@ -561,7 +565,7 @@ struct server *server_new(struct rsipd *rsipd)
 		return NULL;
 	server->rsipd = rsipd;
 	server->endpoints = calloc(rsipd->config->private_count, sizeof(*server->endpoints));
-	if (!server->endpoints || getrandom(&server->bucket_seed, sizeof(server->bucket_seed), 0) < 0) {
+	if (!server->endpoints) {
 		server_free(server);
 		return NULL;
 	}

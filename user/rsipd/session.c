@@ -15,14 +15,42 @@
 #include "rsipd/query.h"
 
 #define UDP_PAYLOAD_MAX		65507
+/* Errors over UDP to senders that are not registered: an address may be a false one (SEC-05). */
+#define ERRORS_RATE		50	/* a second, to one */
+#define ERRORS_BURST		200
+#define ALL_ERRORS_RATE		1000	/* and to all of them */
+#define ALL_ERRORS_BURST	2000
+
+/* Requests of one sender that is not registered; those of a host: max-requests of its rule. */
+#define REQUESTS_RATE		1000
+#define REQUESTS_BURST		2000
+
 #define QUERY_STORED_MAX	1024	/* a longer answer is not kept, but made again */
 
 /* --- sending --------------------------------------------------------------------- */
+
+static bool may_send(struct sessions *s, const struct origin *to, uint8_t type, uint64_t now)
+{
+	if (type != RSIP_ERROR_RESPONSE || to->tcp || lease_client_by_address(s->leases, to->source))
+		return true;
+	if (rate_take(rate_of(&s->errors, to->source), ERRORS_RATE, ERRORS_BURST, now) &&
+	    rate_take(&s->all_errors, ALL_ERRORS_RATE, ALL_ERRORS_BURST, now))
+		return true;
+	s->counters.unanswered++;
+	return false;
+}
 
 static void transmit(struct sessions *s, const struct origin *to, const uint8_t *data, size_t len, bool close)
 {
 	s->counters.out[data[1]]++;
 	s->send(to, data, len, close, s->send_arg);
+}
+
+/* To a sender that asked for it. */
+static void reply(struct sessions *s, const struct origin *to, const uint8_t *data, size_t len, bool close, uint64_t now)
+{
+	if (may_send(s, to, data[1], now))
+		transmit(s, to, data, len, close);
 }
 
 static size_t encode(struct sessions *s, const struct msg *m, bool tcp)
@@ -319,7 +347,7 @@ static void answer_fault(struct sessions *s, const struct origin *from, const st
 	}
 	len = encode(s, &m, from->tcp);
 	if (len)
-		transmit(s, from, s->out, len, fault->close);
+		reply(s, from, s->out, len, fault->close, now);
 }
 
 static unsigned int decode_flags(const struct sessions *s, bool tcp)
@@ -333,6 +361,16 @@ static unsigned int decode_flags(const struct sessions *s, bool tcp)
 	if (!tcp && !s->config->server.udp)
 		flags |= MSG_REFUSE_UDP;
 	return flags;
+}
+
+static bool within_rate(struct sessions *s, struct client *client, const struct origin *from, uint64_t now)
+{
+	struct session *session = client ? client->session : NULL;
+	uint32_t rate = client ? client->rule->max_requests : 0;
+
+	if (!client)
+		return rate_take(rate_of(&s->requests, from->source), REQUESTS_RATE, REQUESTS_BURST, now);
+	return !rate || rate_take(&session->requests, rate, rate, now);
 }
 
 void session_input(struct sessions *s, const struct origin *from, const uint8_t *data, size_t len, uint64_t now)
@@ -349,6 +387,11 @@ void session_input(struct sessions *s, const struct origin *from, const uint8_t 
 		return;
 	}
 	session_tick(s, now);	/* what is over is gone, however late the timer (EXT-09) */
+	x.client = lease_client_by_address(s->leases, from->source);
+	if (!within_rate(s, x.client, from, now)) {
+		s->counters.limited++;
+		return;
+	}
 	if (len >= RSIP_HEADER_LEN)
 		s->counters.in[data[1]]++;
 	if (!msg_decode(data, len, MSG_AT_GATEWAY, decode_flags(s, from->tcp), &m, &fault)) {
@@ -359,7 +402,6 @@ void session_input(struct sessions *s, const struct origin *from, const uint8_t 
 	request.has_counter = m.has & MSG_HAS(RSIP_PARAM_MESSAGE_COUNTER);
 	request.counter = m.counter;
 	request.hash = replay_hash(data, len);
-	x.client = lease_client_by_address(s->leases, from->source);
 	if (x.client && !refit_client(s, x.client, now))
 		x.client = NULL;
 	if (!is_new(s, x.client, &request))
@@ -370,7 +412,7 @@ void session_input(struct sessions *s, const struct origin *from, const uint8_t 
 	if (!error && handlers[m.type].changes && x.client)
 		keep_client(s, x.client);
 	if (answer)
-		transmit(s, from, s->out, answer, false);
+		reply(s, from, s->out, answer, false, now);
 }
 
 /* --- an answer that must not leave ------------------------------------------------------- */
