@@ -200,4 +200,36 @@ test_refused_hosts() {
 	same "binds" 0 "$(ctl -j bindings | jq length)"
 }
 
+# One lease for each remote, each with its own ports; what the one carries the other does not.
+# covers: FLOW-12 RSAP-23 HOST-01 HOST-13
+test_several_leases() {
+	config 'clients: [{match: 10.0.0.0/8, remote-policy: macro}]'
+	raise
+	rsip_up x1 --spis 0 --ports 2 --remote 203.0.113.2 --remote 198.51.100.7
+	wait_for 5 leases x1 2
+	same "binds" '["198.51.100.7","203.0.113.2"]' "$(ctl -j bindings | jq -c '[.[].remote] | sort')"
+	same "tunnels" 1 "$(rsip_field x1 '.tunnels | length')"
+	same "interfaces" 1 "$(ip -n "${lab}x1" -br link | grep -c rsip)"
+	packets exchange x1 "$(rsip_field x1 '.leases[] | select(.remote == "203.0.113.2").ports' | grep -oE '^[0-9]+')"
+	rsip x1 release "$(rsip_field x1 '.leases[] | select(.remote == "198.51.100.7").bind')"
+	same "binds" 1 "$(ctl -j bindings | jq length)"
+	packets exchange x1 "$(rsip_field x1 '.leases[0].ports' | grep -oE '^[0-9]+')"
+	refused rsip x1 release 12345
+	rsip x1 down
+	registered 0
+	same "interfaces left" "" "$(ip -n "${lab}x1" -br link | grep rsip || true)"
+}
+
+leases() { [ "$(rsip_field "$1" '[.leases[] | select(.state == "assigned")] | length')" = "$2" ]; }
+
+# Without a remote there is nothing to ask for: it is said, and up -d ends.
+# covers: FLOW-12
+test_policy_wants_a_remote() {
+	config 'clients: [{match: 10.0.0.0/8, remote-policy: macro}]'
+	raise
+	refused rsip x1 -g 10.0.0.1 up -d 2>"$work/rsip-x1.log"
+	grep -q '103 FLOW_POLICY_VIOLATION' "$work/rsip-x1.log"
+	same "requests" 0 "$(messages ASSIGN_REQUEST_RSIPSEC)"
+}
+
 run_tests "$@"

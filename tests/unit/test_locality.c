@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* What an answer to a query says about a destination. */
+#include <arpa/inet.h>
 #include <criterion/criterion.h>
 #include <string.h>
 
@@ -57,4 +58,29 @@ Test(locality, nothing_said)
 
 	cr_assert(addr_parse_prefix("10.1.2.3", &destination));
 	cr_expect(!locality_is_local(&response, &destination));
+}
+
+/* Answers are kept: the second destination in a network needs no query. covers: QRY-10 */
+Test(locality, kept)
+{
+	struct addr_prefix in = { inet_addr("10.1.2.3"), 32 }, other = { inet_addr("10.9.1.1"), 32 };
+	struct addr_prefix network = { inet_addr("10.0.0.0"), 8 }, inside = { inet_addr("10.9.0.0"), 16 };
+	struct locality l = { 0 };
+	uint8_t tuples[64];
+	struct msg response = { .has = MSG_HAS_TUPLES, .tuples = tuples };
+
+	cr_expect(locality_known(&l, &in) == LOCALITY_UNKNOWN);
+	response.tuples_len = add(tuples, sizeof(tuples), RSIP_LOCAL_NETWORK, "10.0.0.0/8");
+	locality_learn_all(&l, &response);
+	cr_expect(locality_known(&l, &in) == LOCALITY_LOCAL && locality_known(&l, &network) == LOCALITY_LOCAL);
+	locality_learn(&l, &inside, false);
+	cr_expect(locality_known(&l, &other) == LOCALITY_REMOTE && locality_known(&l, &in) == LOCALITY_LOCAL);
+	locality_learn(&l, &inside, true);
+	cr_expect(locality_known(&l, &other) == LOCALITY_LOCAL);
+	cr_expect(l.count == 2, "the same prefix takes the place of the old one");
+	for (uint32_t i = 0; i < LOCALITY_MAX + 10; i++)
+		locality_learn(&l, &(struct addr_prefix){ htonl(0xc0000000 + i), 32 }, true);
+	cr_expect(l.count == LOCALITY_MAX);
+	locality_forget(&l);
+	cr_expect(locality_known(&l, &in) == LOCALITY_UNKNOWN);
 }

@@ -17,6 +17,7 @@
 #include "lib/ask.h"
 #include "lib/log.h"
 #include "lib/out.h"
+#include "rsip/listen.h"
 #include "rsip/options.h"
 #include "rsip/up.h"
 
@@ -45,23 +46,42 @@ struct background {
 	int log;		/* where stderr goes when the parent has left */
 };
 
-static void print_ready(FILE *to, const json_t *status, const struct options *options)
+/* "203.0.113.10 on rsip0, ports 40000-40003, for 198.51.100.7" */
+static void print_lease(FILE *to, const json_t *lease)
 {
-	const json_t *lease = json_object_get(status, "lease");
 	const char *spis = json_string_value(json_object_get(lease, "spis"));
 	const char *ports = json_string_value(json_object_get(lease, "ports"));
+	const char *remote = json_string_value(json_object_get(lease, "remote"));
+	const char *interface = json_string_value(json_object_get(lease, "interface"));
+
+	fputs(json_string_value(json_object_get(lease, "address")), to);
+	if (interface != NULL)
+		fprintf(to, " on %s", interface);
+	if (spis != NULL)
+		fprintf(to, ", SPIs %s", spis);
+	if (ports != NULL)
+		fprintf(to, ", ports %s", ports);
+	if (remote != NULL && strcmp(remote, "any") != 0)
+		fprintf(to, ", for %s", remote);
+}
+
+static void print_ready(FILE *to, const json_t *status, const struct options *options)
+{
+	const json_t *lease;
+	size_t i;
 
 	if (options->json) {
 		out_json(to, status);
 		return;
 	}
-	fprintf(to, "%s on %s", json_string_value(json_object_get(lease, "address")),
-		json_string_value(json_object_get(json_object_get(status, "tunnel"), "interface")));
-	if (spis != NULL)
-		fprintf(to, ", SPIs %s", spis);
-	if (ports != NULL)
-		fprintf(to, ", ports %s", ports);
-	fprintf(to, ", from %s\n", options->gateway_text);
+	json_array_foreach(json_object_get(status, "leases"), i, lease) {
+		if (json_object_get(lease, "address") == NULL)
+			continue;
+		print_lease(to, lease);
+		fprintf(to, ", from %s\n", options->gateway_text);
+	}
+	if (json_is_null(json_object_get(status, "lease")))
+		fprintf(to, "registered, at %s\n", options->gateway_text);
 }
 
 /* The lease is up: tells the person, or the parent, which leaves then. */
@@ -232,7 +252,35 @@ static enum exit_status find_instance(const struct options *options, char out[st
 	return result;
 }
 
-static void print_result(const struct options *options, const json_t *result)
+static void print_status(json_t *status)
+{
+	static const struct out_column leases[] = {
+		{ "kind", "LEASE" },	 { "bind", "BIND" },	 { "address", "ADDRESS" }, { "ports", "PORTS" },
+		{ "spis", "SPIS" },	 { "remote", "REMOTE" }, { "state", "STATE" },	   { "expires-in", "ENDS" },
+		{ "extend-in", "EXTENDS" }, { "tunnel", "TUNNEL" }, { "end-point", "END POINT" }, { "interface", "ON" },
+		{ 0 },
+	};
+	static const struct out_column tunnels[] = {
+		{ "interface", "TUNNEL" }, { "by", "BY" },	   { "over", "OVER" },		{ "mtu", "MTU" },
+		{ "table", "TABLE" },	   { "sent", "SENT" },	   { "received", "RECEIVED" },
+		{ 0 },
+	};
+	json_t *lists[] = { json_object_get(status, "leases"), json_object_get(status, "tunnels") };
+
+	json_incref(lists[0]);
+	json_incref(lists[1]);
+	for (const char *const *key = (const char *const[]){ "lease", "tunnel", "leases", "tunnels", NULL }; *key; key++)
+		json_object_del(status, *key);
+	out_fields(stdout, status);
+	putchar('\n');
+	out_table(stdout, lists[0], leases, "No lease is wanted.");
+	putchar('\n');
+	out_table(stdout, lists[1], tunnels, "No tunnel is up.");
+	json_decref(lists[0]);
+	json_decref(lists[1]);
+}
+
+static void print_result(const struct options *options, json_t *result)
 {
 	static const struct out_column columns[] = {
 		{ "destination", "DESTINATION" },
@@ -240,31 +288,49 @@ static void print_result(const struct options *options, const json_t *result)
 		{ 0 },
 	};
 
-	if (options->json)
+	if (options->json) {
 		out_json(stdout, result);
-	else if (options->command == COMMAND_QUERY)
+	} else if (options->command == COMMAND_QUERY) {
 		out_table(stdout, result, columns, "The gateway names no local network.");
-	else if (options->command == COMMAND_STATUS)
-		out_fields(stdout, result);
+	} else if (options->command == COMMAND_STATUS) {
+		print_status(result);
+	} else if (options->command == COMMAND_LISTEN) {
+		print_lease(stdout, result);
+		printf(", bind %lld\n", (long long)json_integer_value(json_object_get(result, "bind")));
+	}
+}
+
+/* `listen` sends what its options say, the others the words as they are. */
+static size_t command_words(const struct options *options, const char *name, const char **words,
+			    char listen[LISTEN_WORDS][LISTEN_WORD_LEN])
+{
+	size_t count = options->command == COMMAND_LISTEN ? LISTEN_WORDS : options->word_count;
+
+	words[0] = name;
+	if (options->command == COMMAND_LISTEN)
+		listen_write(options, listen);
+	for (size_t i = 0; i < count; i++)
+		words[i + 1] = options->command == COMMAND_LISTEN ? listen[i] : options->words[i];
+	return count + 1;
 }
 
 static enum exit_status command_ask(const struct options *options, const char *name)
 {
-	const char **words = calloc(options->word_count + 1, sizeof(*words));
+	const char **words = calloc(options->word_count + LISTEN_WORDS + 1, sizeof(*words));
+	char listen[LISTEN_WORDS][LISTEN_WORD_LEN];
 	char path[PATH_MAX];
 	enum exit_status result;
 	json_t *answer = NULL;
+	size_t count;
 	int err;
 
 	if (words == NULL)
 		return EXIT_FAILED;
-	words[0] = name;
-	for (size_t i = 0; i < options->word_count; i++)
-		words[i + 1] = options->words[i];
+	count = command_words(options, name, words, listen);
 	result = find_instance(options, path);
 	if (result != EXIT_OK)
 		goto out;
-	err = ask(path, words, options->word_count + 1, &answer);
+	err = ask(path, words, count, &answer);
 	if (err) {
 		fprintf(stderr, "rsip: `rsip up' cannot be reached: %s: %s\n", path, strerror(-err));
 		result = EXIT_UNREACHABLE;
@@ -286,6 +352,7 @@ int main(int argc, char **argv)
 		[COMMAND_DOWN] = "down",
 		[COMMAND_STATUS] = "status",
 		[COMMAND_QUERY] = "query",
+		[COMMAND_LISTEN] = "listen",
 		[COMMAND_RELEASE] = "release",
 	};
 	struct options options;
@@ -298,6 +365,6 @@ int main(int argc, char **argv)
 	if (!done)
 		result = options.command == COMMAND_UP ? command_up(&options) :
 							 (int)command_ask(&options, names[options.command]);
-	free(options.words);
+	options_free(&options);
 	return result;
 }

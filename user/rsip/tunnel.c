@@ -18,6 +18,7 @@
 #include "tunnel.skel.h"
 
 #define NAME_FORMAT	"rsip%u"
+#define ALIAS_FORMAT	"rsip %s"
 #define SLOTS		1000
 #define OVERHEAD_IPIP	20
 #define OVERHEAD_GRE	24
@@ -195,23 +196,37 @@ static void remove_filter(const struct kernel_link *link, void *arg)
 		filter_detach(left->kernel, link->index, left->slot, true);
 }
 
-static int remove_leftovers(struct tunnel *t)
+static int remove_leftovers(struct kernel *kernel, const char *alias)
 {
-	struct leftovers left = { .kernel = &t->kernel, .alias = t->alias, .slot = SLOTS };
-	int err = kernel_links(&t->kernel, find_leftover, &left);
+	struct leftovers left = { .kernel = kernel, .alias = alias, .slot = SLOTS };
+	int err = kernel_links(kernel, find_leftover, &left);
 
 	if (!err)
-		err = kernel_rules(&t->kernel, remove_rule, &left);
+		err = kernel_rules(kernel, remove_rule, &left);
 	for (unsigned int i = 0; !err && i < left.slot_count; i++) {
 		left.slot = left.slots[i];
 		log_info("tunnel: removing " NAME_FORMAT ", left by a run that was killed", left.slot);
-		err = kernel_rules(&t->kernel, remove_rule, &left);
-		kernel_default_delete(&t->kernel, TUNNEL_BASE + left.slot, 0);
+		err = kernel_rules(kernel, remove_rule, &left);
+		kernel_default_delete(kernel, TUNNEL_BASE + left.slot, 0);
 		if (!err)
-			err = kernel_links(&t->kernel, remove_filter, &left);
+			err = kernel_links(kernel, remove_filter, &left);
 		if (!err)
-			err = kernel_link_delete(&t->kernel, left.indexes[i]);
+			err = kernel_link_delete(kernel, left.indexes[i]);
 	}
+	return err;
+}
+
+int tunnel_clean(const char *gateway)
+{
+	char alias[KERNEL_ALIAS_MAX];
+	struct kernel kernel;
+	int err = kernel_open(&kernel);
+
+	if (err)
+		return err;
+	snprintf(alias, sizeof(alias), ALIAS_FORMAT, gateway);
+	err = remove_leftovers(&kernel, alias);
+	kernel_close(&kernel);
 	return err;
 }
 
@@ -223,12 +238,9 @@ int tunnel_open(struct tunnel **out, const char *gateway)
 	if (t == NULL)
 		return -ENOMEM;
 	libbpf_set_print(libbpf_line);
-	snprintf(t->alias, sizeof(t->alias), "rsip %s", gateway);
+	snprintf(t->alias, sizeof(t->alias), ALIAS_FORMAT, gateway);
 	err = kernel_open(&t->kernel);
-	if (!err)
-		err = remove_leftovers(t);
 	if (err) {
-		kernel_close(&t->kernel);
 		free(t);
 		return err;
 	}

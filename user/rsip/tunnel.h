@@ -36,7 +36,8 @@ struct tunnel_info {
 	uint32_t table;		/* and rule preference */
 };
 
-/* Removes what a run for this gateway ("ADDRESS:PORT") left when it was killed. */
+/* Removes what a run for this gateway ("ADDRESS:PORT") left when it was killed: once, before the first is opened. */
+int tunnel_clean(const char *gateway);
 int tunnel_open(struct tunnel **out, const char *gateway);
 void tunnel_close(struct tunnel *t);	/* lowers it; accepts NULL */
 
