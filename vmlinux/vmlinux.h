@@ -74,6 +74,8 @@ enum bpf_map_type {
 
 typedef __u64 __be64;
 
+typedef short unsigned int __kernel_sa_family_t;
+
 enum xdp_action {
 	XDP_ABORTED = 0,
 	XDP_DROP = 1,
@@ -120,6 +122,23 @@ enum {
 	BPF_F_NO_USER_CONV = 262144,
 };
 
+struct bpf_sock {
+	__u32 bound_dev_if;
+	__u32 family;
+	__u32 type;
+	__u32 protocol;
+	__u32 mark;
+	__u32 priority;
+	__u32 src_ip4;
+	__u32 src_ip6[4];
+	__u32 src_port;
+	__be16 dst_port;
+	__u32 dst_ip4;
+	__u32 dst_ip6[4];
+	__u32 state;
+	__s32 rx_queue_mapping;
+};
+
 struct __sk_buff {
 	__u32 len;
 	__u32 pkt_type;
@@ -164,6 +183,21 @@ struct __sk_buff {
 enum {
 	BPF_RB_NO_WAKEUP = 1,
 	BPF_RB_FORCE_WAKEUP = 2,
+};
+
+struct bpf_sock_addr {
+	__u32 user_family;
+	__u32 user_ip4;
+	__u32 user_ip6[4];
+	__u32 user_port;
+	__u32 family;
+	__u32 type;
+	__u32 protocol;
+	__u32 msg_src_ip4;
+	__u32 msg_src_ip6[4];
+	union {
+		struct bpf_sock *sk;
+	};
 };
 
 enum {
@@ -213,6 +247,17 @@ struct ethhdr {
 };
 
 typedef __u16 __sum16;
+
+struct in_addr {
+	__be32 s_addr;
+};
+
+struct sockaddr_in {
+	__kernel_sa_family_t sin_family;
+	__be16 sin_port;
+	struct in_addr sin_addr;
+	unsigned char __pad[8];
+};
 
 struct iphdr {
 	__u8 ihl: 4;
@@ -265,12 +310,33 @@ enum bpf_adj_room_mode {
 	BPF_ADJ_ROOM_MAC = 1,
 };
 
+struct bpf_sock_tuple {
+	union {
+		struct {
+			__be32 saddr;
+			__be32 daddr;
+			__be16 sport;
+			__be16 dport;
+		} ipv4;
+		struct {
+			__be32 saddr[4];
+			__be32 daddr[4];
+			__be16 sport;
+			__be16 dport;
+		} ipv6;
+	};
+};
+
 struct bpf_redir_neigh {
 	__u32 nh_family;
 	union {
 		__be32 ipv4_nh;
 		__u32 ipv6_nh[4];
 	};
+};
+
+enum {
+	BPF_F_CURRENT_NETNS = -1,
 };
 
 /* Macros of the uapi headers: BTF does not carry them. */

@@ -10,17 +10,20 @@
 
 /* --- who waits ------------------------------------------------------------------------- */
 
-static bool wait_for(struct up *up, unsigned int id, bool listen, struct serve_reply *reply)
+/* NULL, and a refusal: no memory. */
+static struct waiting *wait_for(struct up *up, unsigned int id, bool listen, struct serve_reply *reply)
 {
 	struct waiting *waiting = calloc(1, sizeof(*waiting));
 
-	if (waiting == NULL)
-		return false;
+	if (waiting == NULL) {
+		serve_refuse(reply, "no memory");
+		return NULL;
+	}
 	waiting->id = id;
 	waiting->listen = listen;
 	waiting->reply = reply;
 	LL_APPEND(up->waiting, waiting);
-	return true;
+	return waiting;
 }
 
 static struct waiting *waiting_for(const struct up *up, unsigned int id, bool listen)
@@ -126,8 +129,8 @@ static void listen_command(struct up *up, const char *const *words, size_t count
 		id = client_add(up->client, &want, up_now());
 		if (id == 0)
 			serve_refuse(reply, "a whole address is leased: every port of it is open");
-		else if (!wait_for(up, id, true, reply))
-			serve_refuse(reply, "no memory");
+		else
+			wait_for(up, id, true, reply);
 	}
 }
 
@@ -144,6 +147,19 @@ static void start_stop(struct up *up, enum stopping how, struct serve_reply *rep
 		up->stopping = how;
 }
 
+/* Programs get no more of its ports; when no connection of one is in TIME_WAIT any more it is freed. */
+static void start_release(struct up *up, const struct client_lease *lease, struct serve_reply *reply)
+{
+	struct waiting *waiting = wait_for(up, lease->id, false, reply);
+
+	if (waiting == NULL)
+		return;
+	waiting->closing = true;
+	demand_leases(up, NULL);
+	commands_look(up);
+	demand_look(up);
+}
+
 /* One lease, by its number at the gateway */
 static void release_bind(struct up *up, const char *word, struct serve_reply *reply)
 {
@@ -151,16 +167,54 @@ static void release_bind(struct up *up, const char *word, struct serve_reply *re
 	char *end;
 	unsigned long bind = strtoul(word, &end, 10);
 
-	while (client_next(up->client, item.id, &item)) {
-		if (item.lease == NULL || item.lease->bind_id != bind || *end != 0 || end == word)
+	while (end != word && *end == 0 && client_next(up->client, item.id, &item)) {
+		if (item.lease == NULL || item.lease->bind_id != bind)
 			continue;
-		if (wait_for(up, item.id, false, reply))
-			client_drop(up->client, item.id, up_now());
-		else
-			serve_refuse(reply, "no memory");
+		start_release(up, item.lease, reply);
 		return;
 	}
 	serve_refuse(reply, "%.16s: no lease has that bind number, see `rsip status'", word);
+}
+
+bool commands_closing(const struct up *up, unsigned int id)
+{
+	const struct waiting *waiting;
+
+	LL_FOREACH(up->waiting, waiting)
+		if (waiting->id == id && waiting->closing)
+			return true;
+	return false;
+}
+
+/* One that can be freed now, or NULL; *more: another has to wait. */
+static struct waiting *next_to_free(struct up *up, bool *more)
+{
+	struct waiting *waiting;
+
+	*more = false;
+	LL_FOREACH(up->waiting, waiting) {
+		struct client_item item;
+
+		if (!waiting->closing)
+			continue;
+		if (!client_next(up->client, waiting->id - 1, &item) || item.id != waiting->id || item.lease == NULL ||
+		    !demand_rests(item.lease))
+			return waiting;
+		*more = true;
+	}
+	return NULL;
+}
+
+bool commands_look(struct up *up)
+{
+	struct waiting *waiting;
+	bool more;
+
+	while ((waiting = next_to_free(up, &more)) != NULL) {
+		waiting->closing = false;
+		client_drop(up->client, waiting->id, up_now());
+	}
+	return more;
 }
 
 /* --- all ------------------------------------------------------------------------------------ */

@@ -29,6 +29,7 @@ struct queries {
 	struct locality known;
 	enum { NO_QUERY, QUERY_ALL, QUERY_UNKNOWN, QUERY_COMMAND } current;
 	bool refresh;			/* ask for all that the gateway tells, when there is time */
+	uint64_t networks;		/* digest of this host's own */
 	struct serve_reply *reply;	/* `rsip query` waits for its answer */
 	size_t asked_count;
 	struct addr_prefix asked[QUERY_MAX];	/* by the command */
@@ -36,11 +37,21 @@ struct queries {
 	size_t unknown_count;
 };
 
+struct demand;
+
+/* What programs need, and what is leased for it on demand */
+struct demands {
+	struct demand *list;
+	struct locality told;		/* the prefixes that the program on connect() knows */
+	uint64_t not_before;		/* nothing more is asked for */
+};
+
 /* A command that waits for a lease to be granted (listen) or gone (release) */
 struct waiting {
 	struct waiting *next;
 	unsigned int id;		/* of the lease */
 	bool listen;
+	bool closing;			/* a release that waits for the end of TIME_WAIT (HOST-07) */
 	struct serve_reply *reply;	/* NULL: it failed and was told so, the lease is to be dropped */
 };
 
@@ -54,10 +65,12 @@ struct up {
 	struct tunnels *tunnels;
 	struct hook *hook;
 	struct serve *serve;
-	struct kernel watch;
+	struct kernel watch, asks;	/* news, and questions */
+	struct sources *sources;	/* NULL: programs choose their ports themselves */
 	uv_timer_t due;			/* client_run() wants to be called */
 	uv_timer_t settle;		/* tunnels_follow() has to be called */
-	uv_poll_t news;
+	uv_timer_t look;		/* demand.c looks for sockets */
+	uv_poll_t news, wishes;
 	uv_signal_t signals[3];
 
 	bool told;			/* `ready` was called */
@@ -72,12 +85,15 @@ struct up {
 	size_t stopper_count;
 	struct queries queries;
 	struct waiting *waiting;
+	struct demands demand;
 };
 
 /* --- up.c -------------------------------------------------------------------- */
 
 /* Milliseconds of the clock that the client and all timers use */
 uint64_t up_now(void);
+/* After anything happened: lets the client work and does what it and others asked for. Not from within the client. */
+void up_step(struct up *up);
 /* Seconds from now until `ms`, as status and hook show them */
 json_int_t up_seconds_left(uint64_t ms);
 /* The other end of a lease's tunnel */
@@ -108,8 +124,12 @@ void queries_command(struct up *up, const char *const *words, size_t count, stru
 void queries_answer(struct up *up, const struct msg *response);
 /* Sends the next one if there is time. */
 void queries_run(struct up *up);
-/* The networks may have changed: what is known is asked for again. */
+/* What is known is asked for again. */
 void queries_refresh(struct up *up);
+/* The same, if this host's own networks are not those of the last call. */
+void queries_networks(struct up *up);
+/* Whether this destination is local is not known. */
+void queries_unknown(struct up *up, __be32 addr);
 /* The registration is over; who waits is told so. */
 void queries_end(struct up *up);
 
@@ -123,5 +143,30 @@ void commands_failed(struct up *up, const struct client_failure *failure);
 void commands_gone(struct up *up, unsigned int id);
 /* From the loop, not from within the client: drops what has failed. */
 void commands_settle(struct up *up);
+/* Goes on with what waits for the end of TIME_WAIT; true: something still does. */
+bool commands_look(struct up *up);
+/* Is this lease about to be given back? */
+bool commands_closing(const struct up *up, unsigned int id);
 /* All leases are over; whoever still waits is told so. */
 void commands_end(struct up *up);
+
+/* --- demand.c ------------------------------------------------------------------------ */
+
+int demand_open(struct up *up);
+void demand_close(struct up *up);
+/* Tells the program on connect() which leases there are; all but `over`, which ends. */
+void demand_leases(struct up *up, const struct client_lease *over);
+/* ... and what is local. */
+void demand_places(struct up *up);
+/* Is this asked for on demand, for each peer that a program connects to (FLOW-12)? */
+bool demand_serves(const struct up *up, const struct want *want);
+/* News of the client, as for commands.c */
+void demand_failed(struct up *up, const struct client_failure *failure);
+void demand_gone(struct up *up, unsigned int id);
+void demand_settle(struct up *up);
+/* The client is another one: its leases have other numbers. */
+void demand_forget(struct up *up);
+/* Looks at the sockets, again and again, until nothing waits for it. */
+void demand_look(struct up *up);
+/* Has a port of it a connection in TIME_WAIT? */
+bool demand_rests(const struct client_lease *lease);

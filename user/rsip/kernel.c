@@ -469,6 +469,43 @@ bool kernel_table_used(struct kernel *k, uint32_t table)
 	return (err && err != -ENOENT) || seen != table;
 }
 
+static int list_subnet(const struct nlmsghdr *nlh, void *arg)
+{
+	const struct rtmsg *info = mnl_nlmsg_get_payload(nlh);
+	const struct nlattr *at[RTA_MAX + 1];
+	struct addr_prefix *prefix;
+
+	if (nlh->nlmsg_type != RTM_NEWROUTE)
+		return MNL_CB_OK;
+	PARSE(nlh, *info, at, RTA_MAX);
+	if (get_u32(at[RTA_TABLE], info->rtm_table) != RT_TABLE_MAIN || info->rtm_type != RTN_UNICAST ||
+	    info->rtm_dst_len == 0 || at[RTA_GATEWAY] != NULL || info->rtm_protocol == KERNEL_PROTOCOL)
+		return MNL_CB_OK;
+	prefix = list_grow(arg);
+	if (prefix != NULL)
+		*prefix = (struct addr_prefix){ get_u32(at[RTA_DST], 0), info->rtm_dst_len };
+	return MNL_CB_OK;
+}
+
+int kernel_subnets(struct kernel *k, void (*each)(const struct addr_prefix *prefix, void *arg), void *arg)
+{
+	struct list list = { .size = sizeof(struct addr_prefix) };
+	REQUEST(buffer);
+	struct nlmsghdr *nlh = request(k, buffer, RTM_GETROUTE, NLM_F_DUMP);
+	struct rtmsg *info = mnl_nlmsg_put_extra_header(nlh, sizeof(*info));
+	int err;
+
+	info->rtm_family = AF_INET;
+	mnl_attr_put_u32(nlh, RTA_TABLE, RT_TABLE_MAIN);
+	err = talk(k, nlh, list_subnet, &list);
+	if (!err && list.failed)
+		err = -ENOMEM;
+	for (size_t i = 0; !err && i < list.count; i++)
+		each((struct addr_prefix *)list.data + i, arg);
+	free(list.data);
+	return err;
+}
+
 /* --- rules -------------------------------------------------------------------------- */
 
 static int rule_command(struct kernel *k, uint16_t type, uint16_t flags, const struct kernel_rule *rule)

@@ -10,6 +10,8 @@
 #include <stdint.h>
 #include <linux/types.h>
 
+#include "lib/addr.h"
+
 struct mnl_socket;
 
 #define KERNEL_PROTOCOL	155	/* "proto" of our routes and rules: who put them there */
@@ -78,6 +80,8 @@ int kernel_path(struct kernel *k, __be32 dst, __be32 source, struct kernel_path 
 
 /* Lists: `each` is called for every one; the socket is free again when it is called. */
 int kernel_links(struct kernel *k, void (*each)(const struct kernel_link *link, void *arg), void *arg);
+/* What is on a link of this host, by the main table. */
+int kernel_subnets(struct kernel *k, void (*each)(const struct addr_prefix *prefix, void *arg), void *arg);
 int kernel_rules(struct kernel *k, void (*each)(const struct kernel_rule *rule, void *arg), void *arg);
 /* Is there a route in this table? */
 bool kernel_table_used(struct kernel *k, uint32_t table);

@@ -17,12 +17,13 @@
 #include "lib/addr.h"
 
 #define SPIS_DEFAULT	8	/* strongSwan finds a free one in 8 even while it rekeys */
+#define IDLE_DEFAULT	300	/* seconds; TIME_WAIT counts as use */
 #define URL		"service:rsip://"
 #define IKE_PORTS	2	/* charon.port and charon.port_nat_t */
 
 enum option_key {
 	KEY_SPIS = 0x100, KEY_PORTS, KEY_REMOTE, KEY_LOCAL, KEY_TUNNEL, KEY_UDP, KEY_TCP, KEY_IKE, KEY_HOOK,
-	KEY_STRONGSWAN, KEY_RSA_IP, KEY_HELP, KEY_USAGE, KEY_VERSION,
+	KEY_STRONGSWAN, KEY_RSA_IP, KEY_MANUAL, KEY_IDLE, KEY_HELP, KEY_USAGE, KEY_VERSION,
 };
 
 static const struct {
@@ -55,6 +56,8 @@ static const struct argp_option table[] = {
 	{ "ike", KEY_IKE, "PORT|ephemeral", 0,
 	  "Port of the local IKE daemon: 500 (default), shared; or another, leased with the next one; or "
 	  "ephemeral, any two leased", 2 },
+	{ "manual", KEY_MANUAL, NULL, 0, "Leave it to programs to use the leased address and ports", 2 },
+	{ "idle", KEY_IDLE, "SECONDS", 0, "Give back ports leased on demand when unused for so long (default 300)", 2 },
 	{ "hook", KEY_HOOK, "PROGRAM", 0, "Run PROGRAM when the lease is granted, extended, over", 2 },
 	{ "strongswan", KEY_STRONGSWAN, "DIRECTORY", 0, "Write rsip.conf for strongSwan there", 2 },
 	{ NULL, 0, NULL, 0, "About this program:", 3 },
@@ -262,6 +265,13 @@ static int take_up_option(int key, char *value, struct parse *parse)
 	case KEY_RSA_IP:
 		out->rsa_ip = true;
 		return 0;
+	case KEY_MANUAL:
+		out->manual = true;
+		return 0;
+	case KEY_IDLE:
+		err = take_number("--idle", value, 1000000, &number);
+		out->idle = (uint32_t)number;
+		return err;
 	case KEY_UDP:
 	case KEY_TCP:
 		out->tcp = key == KEY_TCP;
@@ -430,7 +440,7 @@ int options_parse(int argc, char **argv, struct options *out, bool *done)
 	struct parse parse = { .out = out };
 	int err;
 
-	*out = (struct options){ .command = COMMAND_UP, .spis = SPIS_DEFAULT };
+	*out = (struct options){ .command = COMMAND_UP, .spis = SPIS_DEFAULT, .idle = IDLE_DEFAULT };
 	out->words = parse.words = calloc((size_t)argc + 1, sizeof(*out->words));
 	out->remotes = calloc(OPTIONS_REMOTES_MAX, sizeof(*out->remotes));
 	if (parse.words == NULL || out->remotes == NULL) {

@@ -34,6 +34,8 @@ struct options {
 	struct options_remote *remotes;		/* owned, as `words`; one lease for each, one without */
 	size_t remote_count;
 	uint8_t tunnel;				/* enum rsip_tunnel, 0: the gateway's default */
+	bool manual;				/* programs choose their addresses and ports themselves */
+	uint32_t idle;				/* seconds without a socket after which what was leased on demand goes back */
 	bool ike_leased;			/* the local IKE daemon uses the first two leased ports */
 	uint16_t first_port;			/* host order: of --ike or `listen`, 0: whichever */
 	const char *hook, *strongswan;

@@ -128,6 +128,8 @@ void queries_answer(struct up *up, const struct msg *response)
 		answer_unknown(q, response);
 	else if (current == QUERY_COMMAND && q->reply != NULL)
 		answer_command(up, response);
+	if (response != NULL)
+		demand_places(up);
 }
 
 static bool ask(struct up *up, const struct addr_prefix *prefixes, size_t count)
@@ -175,6 +177,39 @@ void queries_run(struct up *up)
 void queries_refresh(struct up *up)
 {
 	up->queries.refresh = true;
+}
+
+/* FNV-1a over the prefixes, whatever their order */
+static void add_network(const struct addr_prefix *prefix, void *arg)
+{
+	uint64_t hash = 0xcbf29ce484222325, value = (uint64_t)prefix->network << 8 | prefix->length;
+
+	for (unsigned int i = 0; i < 5; i++)
+		hash = (hash ^ (value >> 8 * i & 0xff)) * 0x100000001b3;
+	*(uint64_t *)arg += hash;
+}
+
+void queries_networks(struct up *up)
+{
+	uint64_t digest = 0;
+
+	if (kernel_subnets(&up->asks, add_network, &digest) || digest == up->queries.networks)
+		return;
+	up->queries.networks = digest;
+	queries_refresh(up);
+}
+
+void queries_unknown(struct up *up, __be32 addr)
+{
+	struct queries *q = &up->queries;
+	struct addr_prefix prefix = { addr, 32 };
+
+	if (q->unknown_count == UNKNOWN_MAX || locality_known(&q->known, &prefix) != LOCALITY_UNKNOWN)
+		return;
+	for (size_t i = 0; i < q->unknown_count; i++)
+		if (q->unknown[i] == addr)
+			return;
+	q->unknown[q->unknown_count++] = addr;
 }
 
 void queries_end(struct up *up)

@@ -17,8 +17,6 @@
 #define SETTLE_MS	100	/* news of links and routes come in swarms */
 #define FAILURES_LOGGED	5	/* in a second */
 
-static void step(struct up *up);
-
 uint64_t up_now(void)
 {
 	return uv_hrtime() / 1000000;
@@ -97,6 +95,7 @@ static void on_granted(const struct client_lease *lease, void *arg)
 	}
 	log_info("lease %u: %s on %s (%s over %s, MTU %u) for %lld s", lease->bind_id, addr_text(lease->local, text),
 		 info->name, info->way, info->underlay, info->mtu, (long long)up_seconds_left(lease->expires) + 1);
+	demand_leases(up, NULL);
 	announce_hook(up, "grant", lease);
 	commands_granted(up, lease);
 }
@@ -112,6 +111,7 @@ static void on_extended(const struct client_lease *lease, void *arg)
 /* REG-17, HOST-03: nothing leaves with the address from here on. */
 static void over(struct up *up, const struct client_lease *lease)
 {
+	demand_leases(up, lease);
 	announce_strongswan(up, lease);
 	announce_hook(up, "end", lease);
 	tunnels_leave(up->tunnels, lease->local);
@@ -154,11 +154,26 @@ static bool refused_for_good(uint16_t error)
 	}
 }
 
+/* The flow policy wants a remote, and nobody can say yet which. */
+static bool left_to_demand(const struct up *up, const struct client_failure *failure)
+{
+	struct client_item item;
+
+	return failure->error == RSIP_E_FLOW_POLICY_VIOLATION && failure->id != 0 &&
+	       client_next(up->client, failure->id - 1, &item) && item.id == failure->id &&
+	       demand_serves(up, item.want);
+}
+
 static void on_failed(const struct client_failure *failure, void *arg)
 {
 	struct up *up = arg;
 	char why[64] = "no answer", next[48] = "";
 
+	if (left_to_demand(up, failure)) {
+		log_info("%s: by its flow policy each peer needs a lease: asked for when programs connect",
+			 up->options->gateway_text);
+		return;
+	}
 	if (failure->error != 0)
 		snprintf(why, sizeof(why), "%u %s", failure->error, msg_error_name(failure->error));
 	if (failure->again_ms != 0)
@@ -167,6 +182,7 @@ static void on_failed(const struct client_failure *failure, void *arg)
 	if (log_allowed(&up->failures, FAILURES_LOGGED, up_now()))
 		log_warn("%s: %s: %s%s", up->options->gateway_text, msg_type_name(failure->type), why, next);
 	commands_failed(up, failure);
+	demand_failed(up, failure);
 	/* In the foreground the policy may be mended; who waits for -d wants to know. */
 	if (up->options->background && !up->told && refused_for_good(failure->error))
 		give_up(up, -EPERM);
@@ -178,13 +194,16 @@ static void on_state(enum client_state state, void *arg)
 	struct up *up = arg;
 
 	log_info("%s: %s", up->options->gateway_text, names[state]);
-	if (state == CLIENT_REGISTERED)
-		queries_refresh(up);
+	if (state != CLIENT_REGISTERED)
+		return;
+	queries_refresh(up);
+	demand_leases(up, NULL);	/* the flow policy may be another one */
 }
 
 static void on_gone(unsigned int id, void *arg)
 {
 	commands_gone(arg, id);
+	demand_gone(arg, id);
 }
 
 static void on_answer(const struct msg *response, void *arg)
@@ -204,7 +223,7 @@ static void on_command(const char *const *words, size_t count, struct serve_repl
 	struct up *up = arg;
 
 	commands_run(up, words, count, reply);
-	step(up);
+	up_step(up);
 }
 
 /* --- the loop ----------------------------------------------------------------------------- */
@@ -214,7 +233,7 @@ static void on_message(const uint8_t *data, size_t len, void *arg)
 	struct up *up = arg;
 
 	client_input(up->client, data, len, up_now());
-	step(up);
+	up_step(up);
 }
 
 static void on_reconnected(void *arg)
@@ -222,12 +241,12 @@ static void on_reconnected(void *arg)
 	struct up *up = arg;
 
 	client_reconnected(up->client, up_now());
-	step(up);
+	up_step(up);
 }
 
 static void on_due(uv_timer_t *timer)
 {
-	step(timer->data);
+	up_step(timer->data);
 }
 
 static void on_signal(uv_signal_t *handle, int number)
@@ -236,7 +255,7 @@ static void on_signal(uv_signal_t *handle, int number)
 
 	log_info("stopping on signal %d", number);
 	up->stopping = STOP;
-	step(up);
+	up_step(up);
 }
 
 static void on_settled(uv_timer_t *timer)
@@ -248,8 +267,9 @@ static void on_settled(uv_timer_t *timer)
 		up->restart = true;
 	else if (err)
 		give_up(up, err);
-	queries_refresh(up);
-	step(up);
+	queries_networks(up);
+	demand_places(up);
+	up_step(up);
 }
 
 static void on_news(uv_poll_t *poll, int status, int events)
@@ -326,6 +346,7 @@ static void begin_anew(struct up *up)
 			over(up, item.lease);
 	queries_end(up);
 	commands_end(up);
+	demand_forget(up);
 	transport_reset(up->transport);
 	up->restart = false;
 	err = client_begin(up);
@@ -359,6 +380,8 @@ static void all_stopped(struct up *up)
 	close_handle(&up->due);
 	close_handle(&up->settle);
 	close_handle(&up->news);
+	close_handle(&up->look);
+	close_handle(&up->wishes);
 	for (unsigned int i = 0; i < sizeof(up->signals) / sizeof(*up->signals); i++)
 		close_handle(&up->signals[i]);
 }
@@ -371,7 +394,7 @@ static bool has_all(const struct up *up)
 
 	client_status(up->client, &status);
 	while (client_next(up->client, item.id, &item))
-		if (item.lease == NULL)
+		if (item.lease == NULL && (item.next != UINT64_MAX || !demand_serves(up, item.want)))
 			return false;
 	return status.registered;
 }
@@ -384,8 +407,7 @@ static void tell_ready(struct up *up)
 	up->ready(status_all(up), up->options, up->ready_arg);
 }
 
-/* After anything happened: lets the client work and does what it and others asked for. */
-static void step(struct up *up)
+void up_step(struct up *up)
 {
 	enum stopping stopping;
 	uint64_t next, now;
@@ -400,6 +422,7 @@ static void step(struct up *up)
 			client_stop(up->client, up_now());
 		up->stop_asked = stopping != STAY;
 		commands_settle(up);
+		demand_settle(up);
 		queries_run(up);
 		next = client_run(up->client, up_now());
 	} while (stopping != up->stopping);
@@ -437,7 +460,12 @@ static int handles_start(struct up *up, const char *socket)
 		uv_poll_init(&up->loop, &up->news, kernel_watch_fd(&up->watch));
 		uv_poll_start(&up->news, UV_READABLE, on_news);
 	}
-	return err;
+	if (!err)
+		err = kernel_open(&up->asks);
+	if (err)
+		return err;
+	queries_networks(up);
+	return demand_open(up);
 }
 
 static int up_open(struct up *up, const char *socket)
@@ -477,7 +505,7 @@ int up_run(const struct options *options, const char *socket, up_ready *ready, v
 	if (!err)
 		err = client_begin(up);
 	if (!err) {
-		step(up);
+		up_step(up);
 		uv_run(&up->loop, UV_RUN_DEFAULT);
 		err = up->result;
 	} else {
@@ -489,6 +517,8 @@ int up_run(const struct options *options, const char *socket, up_ready *ready, v
 	tunnels_close(up->tunnels);
 	transport_free(up->transport);
 	kernel_close(&up->watch);
+	kernel_close(&up->asks);
+	demand_close(up);
 	uv_run(&up->loop, UV_RUN_NOWAIT);
 	uv_loop_close(&up->loop);
 	free(up);

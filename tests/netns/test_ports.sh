@@ -1,0 +1,183 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-only
+# Unmodified programs on a host: which address and port their sessions get.
+# shellcheck source-path=SCRIPTDIR source=lib.sh disable=SC2119
+. "$(dirname "$0")/lib.sh"
+
+# A web server on a host of the lab that answers with the address and port it is asked from: serve NS ADDRESS
+serve() {
+	on "$1" python3 -c '
+import http.server, socketserver, sys
+class Answer(http.server.BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    def do_GET(self):
+        text = "%s %d\n" % self.client_address
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(text)))
+        self.end_headers()
+        self.wfile.write(text.encode())
+socketserver.ThreadingTCPServer.allow_reuse_address = True
+socketserver.ThreadingTCPServer((sys.argv[1], 80), Answer).serve_forever()' "$2" >"$work/http-$1.log" 2>&1 &
+	wait_for 5 listens "$1" "$2:80"
+}
+
+listens() { on "$1" ss -Hltn src "$2" | grep -q LISTEN; }
+
+# Whom the server sees when a host of the lab asks it: seen HOST SERVER
+seen() { on "$1" curl -sS --max-time 5 "http://$2/" 2>>"$work/curl.log"; }
+
+ports() { rsip_field "$1" '[.leases[].ports // empty] | join(",")'; }
+
+# Is port $2 one of those leased to host $1?
+leased() {
+	local range
+	for range in $(ports "$1" | tr , ' '); do
+		[ "$2" -ge "${range%-*}" ] && [ "$2" -le "${range#*-}" ] && return
+	done
+	fail "port $2 is not one of $(ports "$1") of $1"
+}
+
+messages() { ctl -j counters | jq --arg name "$1" '[.messages[] | select(.name == $name).in] | add'; }
+
+# Two hosts, one address: curl reaches the peer from ports of its own host only; what is local uses any port.
+# covers: HOST-04 HOST-05 HOST-06 RSAP-21 HOST-03 QRY-10
+test_curl() {
+	local i answer all=
+	lab
+	gateway
+	serve y 203.0.113.2
+	serve x2 10.0.0.12
+	rsip_up x1 --spis 0 --ports 4
+	rsip_up x2 --spis 0 --ports 4
+	for i in 1 2 3 4; do
+		read -r -a answer < <(seen x1 203.0.113.2)
+		same "address seen" 203.0.113.10 "${answer[0]}"
+		leased x1 "${answer[1]}"
+		read -r -a answer < <(seen x2 203.0.113.2)
+		same "address seen" 203.0.113.10 "${answer[0]}"
+		leased x2 "${answer[1]}"
+		read -r -a answer < <(seen x1 10.0.0.12)
+		same "address seen" 10.0.0.11 "${answer[0]}"
+		all+="${answer[1]} "
+	done
+	if (leased x1 "${all%% *}") 2>/dev/null; then fail "a local session took a leased port: $all"; fi
+	# Nothing was refused at the gateway, and after the first word on 203.0.113.2 nothing was asked any more.
+	same "not leased" 0 "$(outcome out-no-port)"
+	[ "$(messages QUERY_REQUEST)" -le 4 ] || fail "$(messages QUERY_REQUEST) queries"
+	rsip x1 down
+	refused seen x1 203.0.113.2
+}
+
+# More connections to one peer than ports: more are leased at once, and given back when nothing uses them.
+# covers: RSAP-22 FREE-07 HOST-07
+test_more_ports() {
+	lab
+	gateway
+	serve y 203.0.113.2
+	rsip_up x1 --spis 0 --ports 2 --idle 2
+	on x1 python3 - >"$work/held" <<-'END' &
+		import socket, time
+		held = []
+		while len(held) < 3:
+		    s = socket.socket()
+		    try:
+		        s.connect(("203.0.113.2", 80))
+		        held.append(s)
+		    except OSError as error:
+		        print(error, flush=True)
+		        time.sleep(0.05)
+		print("held", flush=True)
+		time.sleep(3)
+		u = socket.socket(type=socket.SOCK_DGRAM)
+		u.connect(("203.0.113.2", 53))
+		for s in held:
+		    # A reset: no TIME_WAIT, which would hold the port for a minute
+		    s.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+		    s.close()
+		print("let go", flush=True)
+	END
+	wait_for 10 grep -q held "$work/held"
+	grep -q 'Cannot assign requested address' "$work/held"
+	same "binds" 2 "$(ctl -j bindings | jq length)"
+	wait_for 10 grep -q 'let go' "$work/held"
+	same "binds while sockets are open, and just after" 2 "$(ctl -j bindings | jq length)"
+	wait_for 10 binds 1
+	same "who asked for less" 1 "$(messages FREE_REQUEST)"
+}
+
+binds() { [ "$(ctl -j bindings | jq length)" = "$1" ]; }
+
+# A remote flow policy: each new peer gets a lease of its own first.
+# covers: FLOW-12 HOST-03
+test_lease_for_each_peer() {
+	config 'clients: [{match: 10.0.0.0/8, remote-policy: macro}]'
+	lab
+	ip -n "${lab}y" addr add 198.51.100.7/32 dev lo
+	ip -n "${lab}n" route add 198.51.100.7 via 203.0.113.2
+	gateway
+	serve y 203.0.113.2
+	serve y 198.51.100.7
+	rsip x1 -g 10.0.0.1 up -d --spis 0 --ports 2
+	same "binds" 0 "$(ctl -j bindings | jq length)"
+	refused seen x1 203.0.113.2
+	wait_for 5 seen x1 203.0.113.2
+	refused seen x1 198.51.100.7
+	wait_for 5 seen x1 198.51.100.7
+	same "binds" '["198.51.100.7","203.0.113.2"]' "$(ctl -j bindings | jq -c '[.[].remote] | sort')"
+	same "to the wrong peer" 0 "$(outcome out-remote-address)"
+	rsip x1 down
+}
+
+# The other host's port of our own address cannot be reached, and that is said at once; our own can.
+# covers: HOST-10
+test_same_address() {
+	local port
+	lab
+	gateway
+	rsip_up x1 --spis 0 --ports 1
+	rsip_up x2 --spis 0 --ports 1
+	same "the port of x2" "No route to host" "$(reach x1 "$(ports x2)")"
+	port=$(ports x1)
+	on x1 busybox nc -l -p "$port" </dev/null &
+	wait_for 5 listens x1 ":$port"
+	same "its own port" "reached" "$(reach x1 "$port")"
+}
+
+# What connecting to a port of Nb comes to: reach HOST PORT
+reach() {
+	on "$1" python3 -c '
+import os, socket, sys
+error = socket.socket().connect_ex(("203.0.113.10", int(sys.argv[1])))
+print(os.strerror(error) if error else "reached")' "$2"
+}
+
+# A port with a connection in TIME_WAIT is not freed.
+# covers: HOST-07
+test_time_wait() {
+	lab
+	gateway
+	serve y 203.0.113.2
+	rsip_up x1 --spis 0 --ports 1
+	seen x1 203.0.113.2
+	on x1 ss -Htan state time-wait | grep -q 203.0.113.10
+	timeout 20 nsenter --net="/run/netns/${lab}x1" "$build/rsip" release "$(rsip_field x1 .lease.bind)" >"$work/release.log" 2>&1 &
+	sleep 2
+	binds 1
+	# It can wait for a minute; here the connection is made to be forgotten.
+	on x1 ss -K state time-wait src 203.0.113.10 >/dev/null || skip "this kernel cannot end connections in TIME_WAIT"
+	if on x1 ss -Htan state time-wait | grep -q 203.0.113.10; then skip "this kernel cannot end connections in TIME_WAIT"; fi
+	wait_for 5 binds 0
+}
+
+# covers: HOST-06
+test_manual() {
+	lab
+	gateway
+	serve y 203.0.113.2
+	rsip_up x1 --spis 0 --ports 1 --manual
+	refused seen x1 203.0.113.2
+	same "asked from the leased end" "203.0.113.10 $(ports x1)" \
+		"$(on x1 curl -sS --max-time 5 --interface 203.0.113.10 --local-port "$(ports x1)" http://203.0.113.2/)"
+}
+
+run_tests "$@"
