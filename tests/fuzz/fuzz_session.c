@@ -27,14 +27,16 @@ enum { STEP_UDP, STEP_TCP, STEP_WAIT, STEP_WAIT_LONG, STEP_FAIL, STEP_EVICT, STE
 
 static struct config_interface private_interface = { .name = "lan0" };
 static struct addr_range range = { 0xc0000201, 0xc0000203 };	/* 192.0.2.1 - 192.0.2.3 */
-static struct config_pool pool = {
-	.name = "few", .addresses = &range, .address_count = 1, .rsap = true, .rsipsec = true,
-	.ports = { 1000, 1063 }, .spis = { 0x100, 0x17f },
+static struct addr_range whole_range = { 0xc0000209, 0xc000020a };	/* 192.0.2.9, 192.0.2.10 */
+static struct config_pool pools[] = {
+	{ .name = "few", .addresses = &range, .address_count = 1, .rsap = true, .rsipsec = true,
+	  .ports = { 1000, 1063 }, .spis = { 0x100, 0x17f } },
+	{ .name = "whole", .addresses = &whole_range, .address_count = 1, .rsa = true },
 };
 static struct config_client rules[4];	/* two bits of the host's address: none, macro, micro, none at all */
 static struct addr_prefix local_network = { .length = 8 };
 static struct config config = {
-	.private_interfaces = &private_interface, .private_count = 1, .pools = &pool, .pool_count = 1,
+	.private_interfaces = &private_interface, .private_count = 1, .pools = pools, .pool_count = 2,
 	.clients = rules, .client_count = 3, .leases = { 600, 600, 3600, 120 },
 	.server = { RSIP_PORT, true, true }, .local_networks = &local_network, .local_network_count = 1,
 	.tunnels = { RSIP_TUNNEL_IPIP, RSIP_TUNNEL_GRE }, .tunnel_count = 2, .datapath.max_bindings = 24,
@@ -60,6 +62,7 @@ static void configure(void)
 		rules[i] = (struct config_client){
 			.match = { htonl(0x0a000000 | i << 8), 24 }, .local_policy = 1 + (i == 2),
 			.remote_policy = policies[i], .ipsec = i < 2, .max_binds = 8, .max_ports = 40, .max_spis = 64,
+			.listen = i ? CONFIG_LISTEN_ALWAYS : CONFIG_LISTEN_POLICY, .max_addresses = 1,
 		};
 	log_set_level(LOG_LEVEL_ERROR - 1);
 }

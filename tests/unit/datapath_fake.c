@@ -230,6 +230,30 @@ static struct key resource(const struct datapath_bind *bind, unsigned int i)
 	return (struct key){ KIND_IKE, bind->addr, bind->remote_count ? bind->remotes[i] : bind->remote };
 }
 
+static bool is_shared(const struct datapath *dp, __be32 addr)
+{
+	const struct entry *entry, *next;
+
+	HASH_ITER(hh, dp->entries, entry, next) {
+		if (entry->key.addr == addr && entry->key.kind != KIND_WHOLE && entry->key.kind != KIND_BIND)
+			return true;
+	}
+	return false;
+}
+
+/* What no bind may be: an address is lent whole or shared, never both. */
+static void check_bind(struct datapath *dp, const struct datapath_bind *bind)
+{
+	if (bind->whole && (resource_count(bind) > 1 || bind->ipsec))
+		fault(dp, "bind %u is whole and more", bind->bind_id);
+	if (bind->whole ? is_shared(dp, bind->addr) : find(dp, KIND_WHOLE, bind->addr, 0) != NULL)
+		fault(dp, "address %08x is lent whole and shared", bind->addr);
+	if (bind->ike_listen && (port_count(bind) || (!bind->remote && !bind->remote_count)))
+		fault(dp, "bind %u listens for IKE with ports or without a peer", bind->bind_id);
+	if (bind->remote_count && (bind->remote || bind->remote_count < 2 || bind->remote_count > RSIP_REMOTES_MAX))
+		fault(dp, "bind %u has %zu remotes", bind->bind_id, bind->remote_count);
+}
+
 static void keep_bind(struct entry *entry, const struct datapath_bind *bind)
 {
 	size_t size = bind->remote_count * sizeof(*bind->remotes);
@@ -263,6 +287,7 @@ int datapath_bind_add(struct datapath *dp, struct datapath_bind *bind)
 		fault(dp, "bind %u of host %08x, which is not there", bind->bind_id, bind->client);
 		return -ENOENT;
 	}
+	check_bind(dp, bind);
 	bind->slot = take_slot(dp);
 	for (unsigned int i = 0; i < resource_count(bind); i++) {
 		const struct key key = resource(bind, i);

@@ -31,7 +31,8 @@ struct gateway *gateway_new(void)
 	};
 	g->rule = (struct config_client){
 		.match = { ip4("10.0.0.0"), 8 }, .local_policy = RSIP_POLICY_MACRO, .remote_policy = RSIP_POLICY_NONE,
-		.ipsec = true, .max_binds = 1000, .max_ports = 65535, .max_spis = 65535,
+		.ipsec = true, .listen = CONFIG_LISTEN_POLICY,
+		.max_binds = 1000, .max_ports = 65535, .max_spis = 65535, .max_addresses = 16,
 	};
 	g->local_network = (struct addr_prefix){ ip4("10.0.0.0"), 8 };
 	g->config = (struct config){
@@ -45,6 +46,15 @@ struct gateway *gateway_new(void)
 		.datapath.max_bindings = 200000,
 	};
 	return g;
+}
+
+void gateway_lend_whole(struct gateway *g, const char *first, const char *last)
+{
+	g->whole_range = (struct addr_range){ ntohl(ip4(first)), ntohl(ip4(last)) };
+	g->both[0] = g->pool;
+	g->both[1] = (struct config_pool){ .name = "whole", .addresses = &g->whole_range, .address_count = 1, .rsa = true };
+	g->config.pools = g->both;
+	g->config.pool_count = 2;
 }
 
 static void keep(const struct origin *to, const uint8_t *data, size_t len, bool close, void *arg)
@@ -245,6 +255,19 @@ struct msg req_rsap(uint32_t client, uint16_t ports, uint32_t counter)
 	struct msg m = assign(RSIP_ASSIGN_REQUEST_RSAP, client, counter);
 
 	m.lports = (struct msg_ports){ .form = MSG_ANY, .count = ports };
+	return m;
+}
+
+struct msg req_rsa(uint32_t client, uint32_t counter)
+{
+	return assign(RSIP_ASSIGN_REQUEST_RSA, client, counter);
+}
+
+struct msg req_listen(uint32_t client, uint16_t port, uint32_t counter)
+{
+	struct msg m = assign(RSIP_LISTEN_REQUEST, client, counter);
+
+	m.lports = (struct msg_ports){ .form = MSG_RUN, .first = port, .count = 1 };
 	return m;
 }
 

@@ -26,6 +26,8 @@ struct gateway {
 	struct config_interface private_interface;
 	struct config_pool pool;	/* the only one, but for tests that replace it */
 	struct addr_range range;	/* 192.0.2.1 - 192.0.2.254 */
+	struct config_pool both[2];	/* after gateway_lend_whole() */
+	struct addr_range whole_range;
 	struct config_client rule;	/* 10.0.0.0/8, everything allowed */
 	struct addr_prefix local_network;	/* 10.0.0.0/8 */
 	struct datapath *dp;
@@ -39,6 +41,8 @@ struct gateway {
 #define GATEWAY_BOX	256		/* messages kept; more fail the test */
 
 struct gateway *gateway_new(void);
+/* Adds a pool of whole addresses (RSA-IP); g->pool is copied as it is now. */
+void gateway_lend_whole(struct gateway *g, const char *first, const char *last);
 void gateway_start(struct gateway *g);
 /* As by a restart: another data plane, other sessions, the same journal. */
 struct restore_counts gateway_restart(struct gateway *g);
@@ -70,6 +74,10 @@ struct msg req_extend(uint32_t client, uint32_t bind, uint32_t seconds, uint32_t
 struct msg req_query(uint32_t client, uint32_t counter);
 /* RSAP-IP for `ports` unspecified ports; everything else don't-care. */
 struct msg req_rsap(uint32_t client, uint16_t ports, uint32_t counter);
+/* RSA-IP for any address; a remote as req_rsap(). */
+struct msg req_rsa(uint32_t client, uint32_t counter);
+/* LISTEN on one port of any address. */
+struct msg req_listen(uint32_t client, uint16_t port, uint32_t counter);
 /* RSIPSEC for `spis` unspecified SPIs, no ports needed. */
 struct msg req_ipsec(uint32_t client, uint16_t spis, uint32_t counter);
 

@@ -398,8 +398,9 @@ static const struct {
 	{ BASE "clients:\n- max-binds: 1048577\n",
 	  "6: clients[1].max-binds: \"1048577\" is wrong: a number from 0 to 1048576 is allowed" },
 	{ BASE "clients: [10.0.0.0/8]\n",
-	  "5: clients[1]: a map with these keys is allowed: match, local-policy, remote-policy, ipsec, max-binds, "
-	  "max-ports, max-spis and max-requests" },
+	  "5: clients[1]: a map with these keys is allowed: match, local-policy, remote-policy, ipsec, listen, max-binds, "
+	  "max-ports, max-spis, max-addresses and max-requests" },
+	{ BASE "clients:\n- listen: true\n", "6: clients[1].listen: \"true\" is wrong: policy, always or never is allowed" },
 	/* what makes a small file large */
 	{ BASE "state: &a /a\ncontrol: *a\n", "6: an alias: a value written out is allowed" },
 	{ BASE "clients: [&c {}, *c, *c]\n", "5: an alias: a value written out is allowed" },

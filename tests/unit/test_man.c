@@ -108,7 +108,7 @@ static const struct {
 	{ "interfaces: {private: [{", 2 },
 	{ "interfaces: {public: [{", 1 },
 	{ "pools: [{", 6 },
-	{ "clients: [{", 8 },
+	{ "clients: [{", 10 },
 	{ "leases: {", 4 },
 	{ "server: {", 3 },
 	{ "datapath: {", 4 },

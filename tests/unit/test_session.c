@@ -87,6 +87,28 @@ Test(session, a_duplicate_gets_the_same_bytes_and_is_not_executed)
 	gateway_free(g);
 }
 
+/* A host that never heard of its lease asks again when that has ended. covers: T-20 EXT-09 */
+Test(session, a_lease_that_has_ended_is_not_promised_again)
+{
+	struct gateway *g = gateway_new();
+	uint32_t id;
+	struct msg m;
+
+	g->config.leases.registration = 3600;
+	gateway_start(g);
+	id = gateway_register(g, 2);
+	m = req_rsap(id, 1, 2);
+	ask_lease(&m, 30);
+	cr_expect_eq(gateway_call(g, udp_host(2), &m).bind_id, 1);
+	gateway_wait(g, 29 * SECOND);
+	cr_expect_eq(gateway_call(g, udp_host(2), &m).bind_id, 1);
+	gateway_wait(g, 2 * SECOND);
+	cr_expect_eq(gateway_call(g, udp_host(2), &m).bind_id, 2);
+	cr_expect_eq(gateway_call(g, udp_host(2), &m).bind_id, 2);
+	cr_expect_eq(datapath_fake_binds(g->dp), 1);
+	gateway_free(g);
+}
+
 /* covers: T-20 */
 Test(session, the_same_counter_with_other_bytes_is_a_new_request)
 {

@@ -50,17 +50,19 @@ static void show_status(json_t *status)
 static const struct out_column client_columns[] = {
 	{ "client_id", "CLIENT ID" }, { "client", "HOST" }, { "gateway", "GATEWAY" }, { "transport", "VIA" },
 	{ "local_policy", "LOCAL" }, { "remote_policy", "REMOTE" }, { "binds", "BINDS" },
-	{ "ports", "PORTS" }, { "spis", "SPIS" }, { "age", "AGE s" }, { "lease", "LEASE s" }, { 0 }
+	{ "ports", "PORTS" }, { "spis", "SPIS" }, { "addresses", "ADDRESSES" }, { "age", "AGE s" },
+	{ "lease", "LEASE s" }, { 0 }
 };
 static const struct out_column binding_columns[] = {
 	{ "client_id", "CLIENT ID" }, { "bind_id", "BIND ID" }, { "client", "HOST" }, { "address", "ADDRESS" },
 	{ "ports", "PORTS" }, { "spis", "SPIS" }, { "remote", "REMOTE" }, { "tunnel", "TUNNEL" },
-	{ "method", "METHOD" }, { "cookies", "COOKIES" }, { "lease", "LEASE s" }, { 0 }
+	{ "method", "METHOD" }, { "listen", "LISTENS" }, { "cookies", "COOKIES" }, { "lease", "LEASE s" }, { 0 }
 };
 static const struct out_column pool_columns[] = {
 	{ "pool", "POOL" }, { "address", "ADDRESS" }, { "grants", "BINDS" }, { "ports", "PORTS" },
 	{ "ports_leased", "LEASED" }, { "ports_resting", "RESTING" }, { "spis", "SPIS" },
-	{ "spis_leased", "LEASED" }, { "spis_resting", "RESTING" }, { "gateway_address", "ALSO OURS" }, { 0 }
+	{ "spis_leased", "LEASED" }, { "spis_resting", "RESTING" }, { "gateway_address", "ALSO OURS" },
+	{ "whole", "WHOLE" }, { 0 }
 };
 
 /* A copy without what never happened: there are dozens of messages and errors. */

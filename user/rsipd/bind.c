@@ -5,14 +5,19 @@
  * stopped before its resources go back (FREE-04).
  */
 #include <arpa/inet.h>
+#include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "rsipd/exchange.h"
 
 void bind_describe(const struct bind *bind, struct msg_ports *ports, struct datapath_bind *out)
 {
-	pool_grant_ports(bind->grant, ports);
+	if (bind->grant->ike_peer)
+		*ports = (struct msg_ports){ .form = MSG_NOT_NEEDED };
+	else
+		pool_grant_ports(bind->grant, ports);
 	*out = (struct datapath_bind){
 		.slot = bind->slot,
 		.bind_id = bind->bind_id,
@@ -23,6 +28,10 @@ void bind_describe(const struct bind *bind, struct msg_ports *ports, struct data
 		.remote_port = htons(bind->remote_port),
 		.tunnel = bind->tunnel,
 		.ipsec = bind->kind == LEASE_RSIPSEC,
+		.whole = bind->grant->whole,
+		.ike_listen = bind->grant->ike_peer,
+		.remotes = bind->remotes,
+		.remote_count = bind->remote_count,
 		.ports = ports,
 		.spis = bind->grant->spis,
 		.spi_count = bind->grant->spi_count,
@@ -52,6 +61,15 @@ static void uninstall_bind(struct sessions *s, const struct bind *bind)
 	datapath_bind_remove(s->dp, &dp);
 }
 
+static const char *what_of(const struct bind *bind)
+{
+	if (bind->grant->whole)
+		return " whole";
+	if (bind->grant->ike_peer)
+		return " to listen for IKE";
+	return bind->kind == LEASE_LISTEN ? " to listen on" : "";
+}
+
 /* "ports 4000-4015" and "spi 0x1f40-0x1f47", or the first and how many in all. */
 static void log_grant(struct sessions *s, const struct bind *bind, uint32_t seconds, uint64_t now)
 {
@@ -74,8 +92,8 @@ static void log_grant(struct sessions *s, const struct bind *bind, uint32_t seco
 		snprintf(spis, sizeof(spis), " spi 0x%x", grant->spis[0]);
 	else if (n)
 		snprintf(spis, sizeof(spis), " spi 0x%x-0x%x", grant->spis[0], grant->spis[n - 1]);
-	log_info("lease %u: %s got %s%s%s for %u s", bind->bind_id, addr_text(bind->client->origin.source, host),
-		 addr_text(grant->addr, addr), ports, spis, seconds);
+	log_info("lease %u: %s got %s%s%s%s for %u s", bind->bind_id, addr_text(bind->client->origin.source, host),
+		 addr_text(grant->addr, addr), what_of(bind), ports, spis, seconds);
 }
 
 static void log_end(struct sessions *s, const struct bind *bind, const char *why, uint64_t now)
@@ -95,19 +113,37 @@ static void happened(const struct sessions *s, enum session_event_kind kind, con
 	});
 }
 
-/* What the flow policy ties a bind to. */
-static void tie_to_remote(const struct client *client, const struct msg *m, struct bind *bind)
+/* What the flow policy ties a bind to. false: no memory. */
+static bool tie_to_remote(const struct exchange *x, struct bind *bind)
 {
-	if (client->remote_policy == RSIP_POLICY_NONE)
-		return;
-	bind->remote = m->remote.v4;
-	if (client->remote_policy == RSIP_POLICY_MICRO && m->rports.form != MSG_NOT_NEEDED)
-		bind->remote_port = msg_port_at(&m->rports, 0);
+	const struct peers *peers = &x->peers;
+
+	if (peers->count == 1) {
+		bind->remote = peers->addrs[0];
+	} else if (peers->count) {
+		bind->remotes = malloc(peers->count * sizeof(*bind->remotes));
+		if (!bind->remotes)
+			return false;
+		bind->remote_count = (uint32_t)peers->count;
+		memcpy(bind->remotes, peers->addrs, peers->count * sizeof(*bind->remotes));
+	}
+	if (x->client->remote_policy == RSIP_POLICY_MICRO && x->m->rports.form != MSG_NOT_NEEDED)
+		bind->remote_port = msg_port_at(&x->m->rports, 0);
+	return true;
 }
 
 static enum lease_kind kind_of(const struct msg *m)
 {
-	return m->type == RSIP_ASSIGN_REQUEST_RSIPSEC ? LEASE_RSIPSEC : LEASE_RSAP;
+	switch (m->type) {
+	case RSIP_ASSIGN_REQUEST_RSA:
+		return LEASE_RSA;
+	case RSIP_ASSIGN_REQUEST_RSIPSEC:
+		return LEASE_RSIPSEC;
+	case RSIP_LISTEN_REQUEST:
+		return LEASE_LISTEN;
+	default:
+		return LEASE_RSAP;
+	}
 }
 
 uint16_t bind_grant(struct exchange *x, struct pool_grant *grant, uint8_t tunnel, uint32_t seconds)
@@ -124,8 +160,7 @@ uint16_t bind_grant(struct exchange *x, struct pool_grant *grant, uint8_t tunnel
 	}
 	bind->gateway = x->from->local;
 	bind->tunnel = tunnel;
-	tie_to_remote(x->client, x->m, bind);
-	err = bind_install(s, bind);
+	err = tie_to_remote(x, bind) ? bind_install(s, bind) : -ENOMEM;
 	if (err) {
 		if (log_allowed(&s->failures, SESSION_LOG_BURST, x->now))
 			log_error("host %s: a lease cannot be put into the data plane: %s",

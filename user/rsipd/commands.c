@@ -89,7 +89,7 @@ static void run_status(struct command *command)
 
 static json_t *show_client(const struct client *client, uint64_t now)
 {
-	return json_pack("{sI so so ss ss ss sI sI sI sI sI}",
+	return json_pack("{sI so so ss ss ss sI sI sI sI sI sI}",
 			 "client_id", (json_int_t)client->client_id,
 			 "client", show_addr(client->origin.source),
 			 "gateway", show_addr(client->origin.local),
@@ -99,6 +99,7 @@ static json_t *show_client(const struct client *client, uint64_t now)
 			 "binds", (json_int_t)client->bind_count,
 			 "ports", (json_int_t)client->port_count,
 			 "spis", (json_int_t)client->spi_count,
+			 "addresses", (json_int_t)client->address_count,
 			 "age", (json_int_t)((now - client->registered) / 1000),
 			 "lease", (json_int_t)lease_seconds_left(client->expires, now));
 }
@@ -144,12 +145,32 @@ static json_t *show_cookies(const struct datapath *dp, uint32_t slot)
 
 static const char *show_method(const struct bind *bind)
 {
-	return msg_method_name(bind->kind == LEASE_RSIPSEC ? RSIP_METHOD_RSIPSEC : RSIP_METHOD_RSAP);
+	static const uint8_t methods[] = {
+		[LEASE_RSA] = RSIP_METHOD_RSA, [LEASE_RSAP] = RSIP_METHOD_RSAP,
+		[LEASE_LISTEN] = RSIP_METHOD_RSAP, [LEASE_RSIPSEC] = RSIP_METHOD_RSIPSEC,
+	};
+
+	return msg_method_name(methods[bind->kind]);
+}
+
+/* The one remote or "any"; several, of a name, one after the other. */
+static json_t *show_peers(const struct bind *bind)
+{
+	char text[RSIP_REMOTES_MAX * ADDR_TEXT_LEN + 8] = "", addr[ADDR_TEXT_LEN];
+	size_t len = 0;
+
+	if (!bind->remotes)
+		return show_remote(bind->remote, bind->remote_port);
+	for (uint32_t i = 0; i < bind->remote_count; i++)
+		len += (size_t)sprintf(text + len, "%s%s", i ? "," : "", addr_text(bind->remotes[i], addr));
+	if (bind->remote_port)
+		sprintf(text + len, ":%u", bind->remote_port);
+	return json_string(text);
 }
 
 static json_t *show_bind(const struct datapath *dp, const struct bind *bind, uint64_t now)
 {
-	return json_pack("{sI sI so so so so so so ss ss sI so}",
+	return json_pack("{sI sI so so so so so so ss ss sb sI so}",
 			 "client_id", (json_int_t)bind->client->client_id,
 			 "bind_id", (json_int_t)bind->bind_id,
 			 "client", show_addr(bind->client->origin.source),
@@ -157,9 +178,10 @@ static json_t *show_bind(const struct datapath *dp, const struct bind *bind, uin
 			 "address", show_addr(bind->grant->addr),
 			 "ports", show_ports(bind->grant),
 			 "spis", show_numbers(bind->grant->spis, bind->grant->spi_count, true),
-			 "remote", show_remote(bind->remote, bind->remote_port),
+			 "remote", show_peers(bind),
 			 "tunnel", msg_tunnel_name(bind->tunnel),
 			 "method", show_method(bind),
+			 "listen", bind->kind == LEASE_LISTEN,
 			 "lease", (json_int_t)lease_seconds_left(bind->expires, now),
 			 "cookies", show_cookies(dp, bind->slot));
 }
@@ -177,10 +199,11 @@ static json_t *next_pool(struct command *command)
 
 	if (!pools_usage(session_pools(command->rsipd->sessions), command->at, &usage))
 		return NULL;
-	return json_pack("{ss so sb sI sI sI sI sI sI sI}",
+	return json_pack("{ss so sb sb sI sI sI sI sI sI sI}",
 			 "pool", usage.pool,
 			 "address", show_addr(usage.addr),
 			 "gateway_address", usage.gateway_address,
+			 "whole", usage.whole,
 			 "ports", (json_int_t)usage.ports,
 			 "ports_leased", (json_int_t)usage.ports_leased,
 			 "ports_resting", (json_int_t)usage.ports_resting,

@@ -745,6 +745,10 @@ static const struct word remote_policies[] = {
 	{ "none", RSIP_POLICY_NONE }, { "macro", RSIP_POLICY_MACRO }, { "micro", RSIP_POLICY_MICRO }, { 0 }
 };
 
+static const struct word listen_words[] = {
+	{ "policy", CONFIG_LISTEN_POLICY }, { "always", CONFIG_LISTEN_ALWAYS }, { "never", CONFIG_LISTEN_NEVER }, { 0 }
+};
+
 static const struct row client_rows[] = {
 	{ "match", read_prefix, AT(struct config_client, match), "10.0.0.0/8" },
 	{ "local-policy", read_word, AT(struct config_client, local_policy), "macro", .more = local_policies,
@@ -752,9 +756,11 @@ static const struct row client_rows[] = {
 	{ "remote-policy", read_word, AT(struct config_client, remote_policy), "none", .more = remote_policies,
 	  .size = 1 },
 	{ "ipsec", read_bool, AT(struct config_client, ipsec), "true" },
+	{ "listen", read_word, AT(struct config_client, listen), "policy", .more = listen_words, .size = 1 },
 	{ "max-binds", read_number, AT(struct config_client, max_binds), "64", .max = LIMIT_MAX },
 	{ "max-ports", read_number, AT(struct config_client, max_ports), "1024", .max = LIMIT_MAX },
 	{ "max-spis", read_number, AT(struct config_client, max_spis), "256", .max = LIMIT_MAX },
+	{ "max-addresses", read_number, AT(struct config_client, max_addresses), "16", .max = LIMIT_MAX },
 	{ "max-requests", read_number, AT(struct config_client, max_requests), "10000", .max = LIMIT_MAX },
 	{ 0 }
 };

@@ -32,12 +32,15 @@ struct config_pool {
 	bool gateway_address;
 };
 
+enum config_listen { CONFIG_LISTEN_NEVER, CONFIG_LISTEN_POLICY, CONFIG_LISTEN_ALWAYS };
+
 struct config_client {			/* first match wins */
 	struct addr_prefix match;
 	uint8_t local_policy;		/* enum rsip_policy */
 	uint8_t remote_policy;
 	bool ipsec;
-	uint32_t max_binds, max_ports, max_spis;
+	uint8_t listen;			/* enum config_listen */
+	uint32_t max_binds, max_ports, max_spis, max_addresses;
 	uint32_t max_requests;		/* a second; 0: no limit */
 };
 

@@ -56,13 +56,13 @@ struct datapath_bind {
 	__be32 addr;			/* Nb */
 	__be32 remote;			/* flow policy: 0: any, or as in `remotes` */
 	const __be32 *remotes;		/* flow policy, a remote given by name: all its addresses, none twice */
-	size_t remote_count;		/* at most RSIP_REMOTES_MAX; 0: `remote` decides */
+	size_t remote_count;		/* 2 to RSIP_REMOTES_MAX; 0: `remote` decides */
 	__be16 remote_port;		/* flow policy micro: 0: any */
 	uint8_t tunnel;			/* enum rsip_tunnel */
 	bool ipsec;			/* RSIPSEC bind */
 	bool whole;			/* RSA-IP: all of `addr`, any protocol; no ports, no SPIs */
 	bool ike_listen;		/* LISTEN on port 500 for one peer, `remote` or `remotes`: several hosts may hold
-					 * it on one address as long as their peers differ (APG-01) */
+					 * it on one address as long as their peers differ (APG-01); no ports */
 	uint64_t ends;			/* ms, the clock of daemon_now(): then it ends with or without the daemon */
 	const struct msg_ports *ports;	/* run, list or not needed */
 	const uint32_t *spis;		/* host order */

@@ -9,7 +9,9 @@
 
 #include "lib/log.h"
 #include "rsipd/journal.h"
+#include "rsipd/policy.h"
 #include "rsipd/rate.h"
+#include "rsipd/repeat.h"
 #include "rsipd/replay.h"
 #include "rsipd/session.h"
 
@@ -26,7 +28,8 @@ struct sessions {
 	struct pools *pools;
 	struct leases *leases;
 	struct departed *departed;
-	bool serves_ipsec;
+	struct repeats *repeats;
+	unsigned int messages_off;	/* MSG_NO_*: what the configuration has no use for */
 	bool draining;
 	session_watch *watch;
 	void *watch_arg;
@@ -51,6 +54,7 @@ struct sessions {
 struct session {
 	struct replay last;
 	struct rate requests;
+	uint32_t last_bind;		/* that the last answer speaks of; 0: of none */
 	bool counted;			/* asynchronous messages carry a counter */
 	uint64_t report_next[SESSION_VIOLATIONS];	/* by kind: when the host may be told again, ms */
 	bool resync;			/* the last answer was 302: a DE-REGISTER_REQUEST has any counter */
@@ -65,6 +69,7 @@ struct exchange {
 	uint64_t now;
 	struct client *client;		/* NULL: not registered (any more) */
 	struct bind *bind;		/* EXTEND, FREE: the one that is named; ASSIGN: the new one */
+	struct peers peers;		/* ASSIGN: what the flow policy ties the new one to */
 	struct msg answer;
 };
 
@@ -76,9 +81,10 @@ struct ending {
 
 /* --- session.c ------------------------------------------------------------------------- */
 
-/* An asynchronous message to where the host was heard last; bind_id 0: none is named (T-23, T-31). */
-void session_tell(struct sessions *s, const struct client *client, uint8_t type, uint32_t bind_id);
-/* The same for an ERROR_RESPONSE. */
+/* FREE_RESPONSE or DE-REGISTER_RESPONSE of the gateway's own accord, to where the host was
+ * heard last (T-31); over UDP it is said again. bind_id 0: none is named. */
+void session_tell(struct sessions *s, const struct client *client, uint8_t type, uint32_t bind_id, uint64_t now);
+/* ERROR_RESPONSE of its own accord, once. */
 void session_tell_error(struct sessions *s, const struct client *client, uint16_t error, uint32_t bind_id);
 
 /* Seconds to grant or extend for; while the gateway drains no more than the registration has, perhaps 0. */
@@ -103,7 +109,7 @@ void register_end(struct sessions *s, struct client *client, const char *why, ui
 
 /* --- assign.c: a host asks for resources ---------------------------------------------- */
 
-/* ASSIGN_REQUEST_RSAP-IP and ASSIGN_REQUEST_RSIPSEC; 0 or the error to answer with. */
+/* The ASSIGN_REQUESTs and LISTEN_REQUEST; 0 or the error to answer with. */
 uint16_t assign_request(struct exchange *x);
 
 /* --- bind.c: the one place where a bind begins, is extended and ends ------------------ */

@@ -37,13 +37,20 @@ static const char *fit_spis(const struct config_pool *pool, const struct datapat
 	return NULL;
 }
 
+static bool serves(const struct config_pool *pool, const struct datapath_bind *bind)
+{
+	if (bind->whole)
+		return pool->rsa;
+	return bind->ipsec || bind->ike_listen ? pool->rsipsec : pool->rsap;
+}
+
 static const char *fit_pool(const struct config_pool *pool, const struct datapath_bind *bind)
 {
 	const char *why;
 
 	if (!pool)
 		return "its address is in no pool any more";
-	if (bind->ipsec ? !pool->rsipsec : !pool->rsap)
+	if (!serves(pool, bind))
 		return "its pool does not serve its method any more";
 	why = fit_ports(pool, bind->ports);
 	return why ? why : fit_spis(pool, bind);
@@ -58,14 +65,23 @@ static bool offers_tunnel(const struct config *config, uint8_t tunnel)
 	return false;
 }
 
+static bool are_remote(const struct config *config, const struct datapath_bind *bind)
+{
+	for (size_t i = 0; i < bind->remote_count; i++) {
+		if (!policy_is_remote(config, bind->remotes[i]))
+			return false;
+	}
+	return !bind->remote || policy_is_remote(config, bind->remote);
+}
+
 const char *fit_bind(const struct config *config, const struct pools *pools, const struct config_client *rule,
 		     const struct datapath_bind *bind)
 {
-	if (bind->ipsec && !rule->ipsec)
+	if ((bind->ipsec || bind->ike_listen) && !rule->ipsec)
 		return "its host may not use IPsec any more";
 	if (!offers_tunnel(config, bind->tunnel))
 		return "its tunnel type is not offered any more";
-	if (bind->remote && !policy_is_remote(config, bind->remote))
+	if (!are_remote(config, bind))
 		return "its peer is on a local network now";
 	return fit_pool(pools_lender(pools, bind->addr), bind);
 }

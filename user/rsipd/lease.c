@@ -207,6 +207,7 @@ static void add_bind(struct leases *leases, struct bind *bind)
 	client->bind_count++;
 	client->port_count += bind->grant->port_count;
 	client->spi_count += bind->grant->spi_count;
+	client->address_count += bind->grant->whole;
 	leases->bind_count++;
 	table_add(&leases->binds_by_id, &bind->by_id, bind_key(client, bind->bind_id));
 	wheel_set(&leases->bind_timers, &bind->timer, bind->expires);
@@ -281,9 +282,11 @@ static struct pool_grant *forget_bind(struct leases *leases, struct bind *bind)
 	client->bind_count--;
 	client->port_count -= grant->port_count;
 	client->spi_count -= grant->spi_count;
+	client->address_count -= grant->whole;
 	leases->bind_count--;
 	table_remove(&leases->binds_by_id, &bind->by_id);
 	wheel_remove(&leases->bind_timers, &bind->timer);
+	free(bind->remotes);
 	free(bind);
 	return grant;
 }

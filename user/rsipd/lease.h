@@ -18,7 +18,7 @@
 
 struct leases;
 
-enum lease_kind { LEASE_RSAP, LEASE_RSIPSEC };
+enum lease_kind { LEASE_RSAP, LEASE_RSIPSEC, LEASE_RSA, LEASE_LISTEN };
 
 struct bind {
 	uint32_t bind_id;		/* unique within the client */
@@ -26,7 +26,9 @@ struct bind {
 	struct client *client;
 	struct pool_grant *grant;	/* owned */
 	__be32 gateway;			/* Na: this end of the tunnel */
-	__be32 remote;			/* flow policy: the only peer; 0: any */
+	__be32 remote;			/* flow policy: the only peer; 0: any, or `remotes` */
+	__be32 *remotes;		/* the only peers, when a name stood for several; owned; NULL: see remote */
+	uint32_t remote_count;		/* of remotes */
 	uint16_t remote_port;		/* flow policy micro, host order; 0: any */
 	uint8_t tunnel;			/* enum rsip_tunnel */
 	uint32_t slot;			/* in the data plane */
@@ -53,7 +55,7 @@ struct client {
 	const struct config_client *rule;
 	uint8_t local_policy, remote_policy;	/* what REGISTER_RESPONSE said (FLOW-16) */
 	uint64_t registered, expires;	/* ms; never before the last bind (LSE-04) */
-	uint32_t bind_count, port_count, spi_count;
+	uint32_t bind_count, port_count, spi_count, address_count;	/* addresses: whole ones */
 	struct bind *binds;		/* newest first */
 	void *session;			/* counter and last answer; owned by session.c */
 	uint64_t record;		/* in the journal; 0: none */

@@ -31,7 +31,7 @@ static bool is_local(const struct config *config, __be32 addr)
 
 bool policy_is_remote(const struct config *config, __be32 addr)
 {
-	return is_unicast(addr) && !is_local(config, addr) && !policy_is_own(config, addr);
+	return is_unicast(addr) && ntohl(addr) >> 24 != 127 && !is_local(config, addr) && !policy_is_own(config, addr);
 }
 
 bool policy_admits(const struct config *config, const struct origin *from)
@@ -39,13 +39,41 @@ bool policy_admits(const struct config *config, const struct origin *from)
 	return policy_is_own(config, from->local) && is_unicast(from->source) && !policy_is_own(config, from->source);
 }
 
-bool policy_serves_ipsec(const struct config *config)
+unsigned int policy_messages_off(const struct config *config)
 {
+	unsigned int off = MSG_NO_RSA | MSG_NO_LISTEN | MSG_NO_IPSEC;
+
 	for (size_t i = 0; i < config->pool_count; i++) {
+		if (config->pools[i].rsa)
+			off &= ~MSG_NO_RSA;
 		if (config->pools[i].rsipsec)
-			return true;
+			off &= ~MSG_NO_IPSEC;
 	}
-	return false;
+	for (size_t i = 0; i < config->client_count; i++) {
+		if (config->clients[i].listen != CONFIG_LISTEN_NEVER)
+			off &= ~MSG_NO_LISTEN;
+	}
+	return off;
+}
+
+/* Whole addresses do not go with local micro policy. */
+static bool may_have_whole(uint8_t local_policy)
+{
+	return local_policy != RSIP_POLICY_MICRO;
+}
+
+size_t policy_methods(const struct config *config, const struct config_client *rule,
+		      uint8_t out[static POLICY_METHODS_MAX])
+{
+	unsigned int off = policy_messages_off(config);
+	size_t count = 0;
+
+	out[count++] = RSIP_METHOD_RSAP;	/* always */
+	if (!(off & MSG_NO_RSA) && may_have_whole(rule->local_policy))
+		out[count++] = RSIP_METHOD_RSA;
+	if (!(off & MSG_NO_IPSEC) && rule->ipsec)
+		out[count++] = RSIP_METHOD_RSIPSEC;
+	return count;
 }
 
 /* One port, by number or whichever. */
@@ -57,6 +85,8 @@ static bool is_one_port(const struct msg_ports *ports)
 /* Whether a request is as detailed as the host's flow policy demands; not needed wins. */
 static bool keeps_flow_policy(const struct client *client, const struct msg *m)
 {
+	if (m->type == RSIP_ASSIGN_REQUEST_RSA && !may_have_whole(client->local_policy))
+		return false;
 	if (client->local_policy == RSIP_POLICY_MICRO && m->lports.form != MSG_NOT_NEEDED && !is_one_port(&m->lports))
 		return false;
 	if (client->remote_policy == RSIP_POLICY_NONE)
@@ -67,20 +97,25 @@ static bool keeps_flow_policy(const struct client *client, const struct msg *m)
 	       (is_one_port(&m->rports) && m->rports.form != MSG_ANY);
 }
 
+/* The first that is supported (LSN-07); a host that names none gets the default. */
 static bool choose_tunnel(const struct config *config, const struct msg *m, uint8_t *tunnel)
 {
-	for (size_t i = 0; i < config->tunnel_count; i++) {
-		if (m->tunnel_count == 0 || m->tunnels[0] == config->tunnels[i]) {
-			*tunnel = config->tunnels[i];
-			return true;
+	*tunnel = config->tunnels[0];
+	for (unsigned int i = 0; i < m->tunnel_count; i++) {
+		for (size_t k = 0; k < config->tunnel_count; k++) {
+			*tunnel = config->tunnels[k];
+			if (m->tunnels[i] == *tunnel)
+				return true;
 		}
 	}
-	return false;
+	return !m->tunnel_count;
 }
 
 uint16_t policy_request(const struct config *config, const struct client *client, const struct msg *m,
 			uint8_t *tunnel)
 {
+	if (m->type == RSIP_LISTEN_REQUEST && client->rule->listen == CONFIG_LISTEN_NEVER)
+		return RSIP_E_UNSUPPORTED_MESSAGE;
 	if (m->type == RSIP_ASSIGN_REQUEST_RSIPSEC && !client->rule->ipsec)
 		return RSIP_E_IPSEC_UNALLOWED;
 	if (!keeps_flow_policy(client, m))
@@ -88,15 +123,22 @@ uint16_t policy_request(const struct config *config, const struct client *client
 	return choose_tunnel(config, m, tunnel) ? 0 : RSIP_E_BAD_TUNNEL_TYPE;
 }
 
-uint16_t policy_remote(const struct config *config, const struct client *client, const struct msg *m)
+uint16_t policy_remote(const struct config *config, const struct client *client, const struct msg *m,
+		       struct peers *peers)
 {
-	if (client->remote_policy == RSIP_POLICY_NONE)
-		return 0;
-	/* A name cannot be resolved here, and IPv6 not be carried. */
-	if (m->remote.type != RSIP_ADDR_IPV4)
+	size_t kept = 0;
+
+	for (size_t i = 0; i < peers->count; i++) {
+		if (policy_is_remote(config, peers->addrs[i]))
+			peers->addrs[kept++] = peers->addrs[i];
+	}
+	peers->count = kept;
+	if (!kept)
 		return RSIP_E_REMOTE_ADDR_UNALLOWED;
-	if (!policy_is_remote(config, m->remote.v4))
-		return RSIP_E_REMOTE_ADDR_UNALLOWED;
+	/* Whoever may reach only what it names has no business listening, unless the operator says so (LSN-09). */
+	if (m->type == RSIP_LISTEN_REQUEST && client->remote_policy == RSIP_POLICY_MICRO &&
+	    client->rule->listen != CONFIG_LISTEN_ALWAYS)
+		return RSIP_E_REMOTE_ADDRPORT_UNALLOWED;
 	return 0;
 }
 

@@ -7,23 +7,38 @@
 
 #include "lib/msg.h"
 #include "rsipd/config.h"
+#include "rsipd/datapath.h"
 #include "rsipd/lease.h"
 
 /*
- * An ASSIGN request: 401, 103 or 307 in this order, or 0. *tunnel is the type
- * to use: what was asked for, else the default.
+ * An ASSIGN or LISTEN request: 208, 401, 103 or 307 in this order, or 0. *tunnel
+ * is the type to use: the first that is supported of what was asked for, else the
+ * default.
  */
 uint16_t policy_request(const struct config *config, const struct client *client, const struct msg *m,
 			uint8_t *tunnel);
 
-/* Its remote side: 314 or 0. */
-uint16_t policy_remote(const struct config *config, const struct client *client, const struct msg *m);
+/* The remote addresses that a request stands for: one, or those of a name. */
+struct peers {
+	size_t count;
+	__be32 addrs[RSIP_REMOTES_MAX];
+};
+
+/* Its remote side, under remote macro or micro policy: 314, 315 or 0. Takes out
+ * of `peers` what is refused; 314 when nothing is left. */
+uint16_t policy_remote(const struct config *config, const struct client *client, const struct msg *m,
+		       struct peers *peers);
 
 /* Seconds to grant: the wish of a message within limits, never 0 (A-38, RSAP-20). */
 uint32_t policy_lease(const struct config *config, const struct msg *m);
 
-/* Whether any pool serves IPsec: RSIPSEC is off without one. */
-bool policy_serves_ipsec(const struct config *config);
+/* MSG_NO_*: the optional messages that are off, for want of a pool or of a host that may use them. */
+unsigned int policy_messages_off(const struct config *config);
+
+/* The methods on offer to a host, in the order to send them; returns how many (REG-04, A-22). */
+#define POLICY_METHODS_MAX	3
+size_t policy_methods(const struct config *config, const struct config_client *rule,
+		      uint8_t out[static POLICY_METHODS_MAX]);
 
 /* Whether a message may come from there: to one of our private addresses, from a host (SEC-02, SEC-05). */
 bool policy_admits(const struct config *config, const struct origin *from);

@@ -27,10 +27,12 @@ struct queue {			/* of grants, oldest first */
 };
 
 struct pool_address {
+	struct pools *pools;
 	struct pool *pool;		/* NULL: in no pool any more, kept for what is still held */
 	uint32_t index;			/* in its pool */
 	__be32 addr;
 	bool changed;			/* what is held may lie outside of what is lent now */
+	bool whole;			/* a host has all of it, or had and it rests */
 	struct portmap ports;
 	struct spiset spis;		/* all that are not free */
 	struct queue rested;		/* what may be lent, but is kept back to the end */
@@ -44,6 +46,7 @@ struct pool_address {
 /* What an address can still give. */
 struct room {
 	uint32_t ports, spis;
+	uint32_t whole;			/* 1: itself */
 };
 
 struct pool {
@@ -68,6 +71,7 @@ struct pools {
 	uint64_t hold_down;		/* ms */
 	struct queue resting;
 	struct pool_address *strays;	/* in no pool */
+	struct table ike_peers;		/* grants that listen for IKE, by address and peer */
 };
 
 /* --- queues ------------------------------------------------------------------- */
@@ -106,7 +110,7 @@ static void queue_free(struct queue *queue)
 
 static bool has_room(const struct room *room, const struct room *need)
 {
-	return room->ports >= need->ports && room->spis >= need->spis;
+	return room->ports >= need->ports && room->spis >= need->spis && room->whole >= need->whole;
 }
 
 static void tree_join(struct room *tree, uint32_t node)
@@ -115,6 +119,7 @@ static void tree_join(struct room *tree, uint32_t node)
 
 	tree[node].ports = a->ports > b->ports ? a->ports : b->ports;
 	tree[node].spis = a->spis > b->spis ? a->spis : b->spis;
+	tree[node].whole = a->whole | b->whole;
 }
 
 /* SPIs held outside of what is lent now count as well: too little is said rather than too much. */
@@ -127,6 +132,10 @@ static uint32_t free_spis(const struct pool_address *address)
 
 static struct room address_room(const struct pool_address *address)
 {
+	if (address->pool->config->rsa)
+		return (struct room){ .whole = !address->held };
+	if (address->whole)
+		return (struct room){ 0 };
 	return (struct room){
 		.ports = address->ports.count + address->rested_ports,
 		.spis = free_spis(address) + address->rested_spis,
@@ -202,6 +211,22 @@ static bool ports_allowed(const struct pool *pool, const struct msg_ports *ports
 	return true;
 }
 
+/* The room of an address of which nothing is held. */
+static struct room whole_address(const struct config_pool *config)
+{
+	struct room room = { .ports = config->ports.last - config->ports.first + 1 };
+
+	if (config->rsa)
+		return (struct room){ .whole = 1 };
+	for (unsigned int port = RSIP_IKE_PORT; port <= RSIP_NATT_PORT; port += RSIP_NATT_PORT - RSIP_IKE_PORT) {
+		if (port >= config->ports.first && port <= config->ports.last && config->rsipsec)
+			room.ports--;
+	}
+	if (config->rsipsec)
+		room.spis = config->spis.last - config->spis.first + 1;
+	return room;
+}
+
 static int pool_init(struct pool *pool, const struct config_pool *config)
 {
 	uint64_t count = 0;
@@ -216,13 +241,7 @@ static int pool_init(struct pool *pool, const struct config_pool *config)
 	while (pool->leaves < pool->count)
 		pool->leaves *= 2;
 
-	pool->total.ports = config->ports.last - config->ports.first + 1;
-	for (unsigned int port = RSIP_IKE_PORT; port <= RSIP_NATT_PORT; port += RSIP_NATT_PORT - RSIP_IKE_PORT) {
-		if (port >= config->ports.first && port <= config->ports.last && config->rsipsec)
-			pool->total.ports--;
-	}
-	if (config->rsipsec)
-		pool->total.spis = config->spis.last - config->spis.first + 1;
+	pool->total = whole_address(config);
 
 	pool->addresses = calloc(pool->count, sizeof(struct pool_address *));
 	pool->tree = calloc(2 * (size_t)pool->leaves, sizeof(*pool->tree));
@@ -281,7 +300,7 @@ struct pools *pools_new(const struct config *config)
 		if (pool_init(&pools->pools[i], &config->pools[i]))
 			goto fail;
 	}
-	if (sort_ranges(pools))
+	if (sort_ranges(pools) || table_init(&pools->ike_peers, config->datapath.max_bindings))
 		goto fail;
 	return pools;
 fail:
@@ -315,6 +334,7 @@ void pools_free(struct pools *pools)
 	DL_FOREACH_SAFE(pools->strays, address, next)
 		address_free(address);
 	queue_free(&pools->resting);
+	table_destroy(&pools->ike_peers);
 	free(pools->ranges);
 	free(pools->pools);
 	free(pools);
@@ -354,7 +374,7 @@ static struct pool *find_address(const struct pools *pools, __be32 addr, uint32_
 }
 
 /* Raises an address of which nothing is held. NULL: no memory. */
-static struct pool_address *address_open(struct pool *pool, uint32_t index)
+static struct pool_address *address_open(struct pools *pools, struct pool *pool, uint32_t index)
 {
 	struct pool_address *address = pool->addresses[index];
 
@@ -363,6 +383,7 @@ static struct pool_address *address_open(struct pool *pool, uint32_t index)
 	address = calloc(1, sizeof(*address));
 	if (!address)
 		return NULL;
+	address->pools = pools;
 	address->pool = pool;
 	address->index = index;
 	address->addr = address_at(pool, index);
@@ -398,6 +419,10 @@ static void dissolve(struct pool_address *address, struct pool_grant *grant)
 	set_ports(address, grant, true);
 	for (unsigned int i = 0; i < grant->spi_count; i++)
 		spiset_remove(&address->spis, grant->spis[i]);
+	if (grant->ike_peer)
+		table_remove(&address->pools->ike_peers, &grant->by_peer);
+	if (grant->whole)
+		address->whole = false;
 	address->held--;
 	free(grant);
 }
@@ -509,8 +534,8 @@ void pool_cancel(struct pools *pools, struct pool_grant *grant)
 
 static bool lends_the_same(const struct config_pool *a, const struct config_pool *b)
 {
-	return a->rsipsec == b->rsipsec && a->ports.first == b->ports.first && a->ports.last == b->ports.last &&
-	       a->spis.first == b->spis.first && a->spis.last == b->spis.last;
+	return a->rsa == b->rsa && a->rsipsec == b->rsipsec && a->ports.first == b->ports.first &&
+	       a->ports.last == b->ports.last && a->spis.first == b->spis.first && a->spis.last == b->spis.last;
 }
 
 /* `before`: the configuration of the pool it was in, or NULL. */
@@ -598,9 +623,20 @@ const struct config_pool *pools_lender(const struct pools *pools, __be32 addr)
 
 /* --- what is asked for ------------------------------------------------------------ */
 
-static uint32_t ports_wanted(const struct pool_request *request)
+/* A listener for IKE where hosts share port 500 by cookie. */
+static bool is_ike_listener(const struct pool *pool, const struct pool_request *request)
 {
-	return request->ports->form == MSG_NOT_NEEDED ? 0 : request->ports->count;
+	return request->ike && pool->config->rsipsec;
+}
+
+static uint64_t ike_key(__be32 addr, __be32 peer)
+{
+	return (uint64_t)addr << 32 | peer;
+}
+
+static uint32_t ports_wanted(const struct pool *pool, const struct pool_request *request)
+{
+	return request->ports->form == MSG_NOT_NEEDED || is_ike_listener(pool, request) ? 0 : request->ports->count;
 }
 
 static uint32_t spis_wanted(const struct pool_request *request)
@@ -610,7 +646,28 @@ static uint32_t spis_wanted(const struct pool_request *request)
 
 static bool has_method(const struct pool *pool, const struct pool_request *request)
 {
+	if (request->whole)
+		return pool->config->rsa;
 	return request->ipsec ? pool->config->rsipsec : pool->config->rsap;
+}
+
+static bool request_allowed(const struct pool *pool, const struct pool_request *request)
+{
+	return is_ike_listener(pool, request) || ports_allowed(pool, request->ports);
+}
+
+/* In a way that leaves nothing for this request. */
+static bool is_held(const struct pool_address *address, const struct pool_request *request)
+{
+	return request->whole ? address->held : address->whole;
+}
+
+/* Somebody holds it whole and it is asked for in part, or the other way round. */
+static bool held_otherwise(const struct pool *pool, uint32_t index, const struct pool_request *request)
+{
+	const struct pool_address *address = pool->addresses[index];
+
+	return pool->config->rsa != request->whole && address && address->held;
 }
 
 static uint16_t named_address_allowed(const struct pools *pools, const struct pool_request *request)
@@ -621,9 +678,11 @@ static uint16_t named_address_allowed(const struct pools *pools, const struct po
 	if (request->local.type != RSIP_ADDR_IPV4)
 		return RSIP_E_LOCAL_ADDR_UNALLOWED;
 	pool = find_address(pools, request->local.v4, &index);
-	if (!pool || !has_method(pool, request))
+	if (!pool)
 		return RSIP_E_LOCAL_ADDR_UNALLOWED;
-	return ports_allowed(pool, request->ports) ? 0 : RSIP_E_LOCAL_ADDRPORT_UNALLOWED;
+	if (!has_method(pool, request))
+		return held_otherwise(pool, index, request) ? 0 : RSIP_E_LOCAL_ADDR_UNALLOWED;
+	return request_allowed(pool, request) ? 0 : RSIP_E_LOCAL_ADDRPORT_UNALLOWED;
 }
 
 uint16_t pool_allowed(const struct pools *pools, const struct pool_request *request)
@@ -635,7 +694,7 @@ uint16_t pool_allowed(const struct pools *pools, const struct pool_request *requ
 	for (size_t i = 0; i < pools->count; i++) {
 		if (!has_method(&pools->pools[i], request))
 			continue;
-		if (ports_allowed(&pools->pools[i], request->ports))
+		if (request_allowed(&pools->pools[i], request))
 			return 0;
 		error = RSIP_E_LOCAL_ADDRPORT_UNALLOWED;
 	}
@@ -651,11 +710,20 @@ static bool ports_free(const struct pool_address *address, const struct msg_port
 	return true;
 }
 
+static bool ike_peer_free(const struct pool_address *address, __be32 peer)
+{
+	return !table_find(&address->pools->ike_peers, ike_key(address->addr, peer));
+}
+
 /* Rested ones that are kept back are free: named, they are looked at. */
 static uint16_t check_ports(struct pool_address *address, const struct pool_request *request)
 {
 	const struct msg_ports *ports = request->ports;
 
+	if (is_ike_listener(address->pool, request))
+		return ike_peer_free(address, request->ike_peer) ||
+		       (reclaim_all(address) && ike_peer_free(address, request->ike_peer)) ?
+			       0 : RSIP_E_LOCAL_ADDRPORT_INUSE;
 	if (ports->form == MSG_NOT_NEEDED)
 		return 0;
 	if (is_named(ports) && !ports_free(address, ports) &&
@@ -829,6 +897,7 @@ static struct pool_grant *grant_new(struct pool_address *address, const struct p
 		return NULL;
 	grant->address = address;
 	grant->addr = address->addr;
+	grant->whole = request->whole;
 	grant->spi_count = spis;
 	grant->spis = spis ? (uint32_t *)(grant + 1) : NULL;
 	grant->port_list = list ? (uint16_t *)((uint32_t *)(grant + 1) + spis) : NULL;
@@ -849,7 +918,13 @@ static uint16_t commit(struct pool_address *address, const struct pool_request *
 		free(grant);
 		return error;
 	}
-	choose_ports(address, request->ports, grant);
+	if (is_ike_listener(address->pool, request)) {
+		grant->ike_peer = request->ike_peer;
+		table_add(&address->pools->ike_peers, &grant->by_peer, ike_key(address->addr, grant->ike_peer));
+	} else {
+		choose_ports(address, request->ports, grant);
+	}
+	address->whole |= grant->whole;
 	address->grants++;
 	address->held++;
 	address->leased_ports += grant->port_count;
@@ -862,12 +937,12 @@ static uint16_t commit(struct pool_address *address, const struct pool_request *
 static uint16_t take_at(struct pools *pools, struct pool *pool, uint32_t index, const struct pool_request *request,
 			struct pool_grant **out)
 {
-	struct pool_address *address = address_open(pool, index);
+	struct pool_address *address = address_open(pools, pool, index);
 	uint16_t error;
 
 	if (!address)
 		return RSIP_E_INTERNAL_SERVER_ERROR;
-	error = check_ports(address, request);
+	error = is_held(address, request) ? RSIP_E_LOCAL_ADDR_INUSE : check_ports(address, request);
 	if (!error)
 		error = check_spis(address, request);
 	if (!error)
@@ -895,16 +970,18 @@ static unsigned int progress(uint16_t error)
 static bool is_final(uint16_t error, const struct pool_request *request)
 {
 	return error == RSIP_E_INTERNAL_SERVER_ERROR ||
-	       (error == RSIP_E_LOCAL_ADDRPORT_UNAVAILABLE && ports_wanted(request) > request->ports_max) ||
+	       (error == RSIP_E_LOCAL_ADDRPORT_UNAVAILABLE && request->ports->count > request->ports_max) ||
 	       (error == RSIP_E_IPSEC_SPI_UNAVAILABLE && spis_wanted(request) > request->spis_max);
 }
 
 /* Why a pool without a single address that has the room refuses. */
 static uint16_t no_room(const struct pool *pool, const struct pool_request *request)
 {
-	struct room ports_only = { .ports = ports_wanted(request) };
+	struct room ports_only = { .ports = ports_wanted(pool, request) };
 	const struct msg_spis *spis = request->spis;
 
+	if (request->whole)
+		return RSIP_E_LOCAL_ADDR_UNAVAILABLE;
 	if (!has_room(&pool->tree[1], &ports_only))
 		return is_named(request->ports) ? RSIP_E_LOCAL_ADDRPORT_INUSE : RSIP_E_LOCAL_ADDRPORT_UNAVAILABLE;
 	if (spis->form == MSG_ANY || spis->count > request->spis_max || !spis_in_range(pool->config, spis))
@@ -915,7 +992,9 @@ static uint16_t no_room(const struct pool *pool, const struct pool_request *requ
 static uint16_t take_from_pool(struct pools *pools, struct pool *pool, const struct pool_request *request,
 			       struct pool_grant **out)
 {
-	struct room need = { .ports = ports_wanted(request), .spis = spis_wanted(request) };
+	struct room need = {
+		.ports = ports_wanted(pool, request), .spis = spis_wanted(request), .whole = request->whole,
+	};
 	uint32_t index = next_with_room(pool, 0, &need);
 	uint16_t best = RSIP_E_LOCAL_ADDR_UNAVAILABLE, error;
 
@@ -938,14 +1017,14 @@ static uint16_t take_anywhere(struct pools *pools, const struct pool_request *re
 	uint32_t index;
 	struct pool *pool = find_address(pools, preferred, &index);
 
-	if (pool && has_method(pool, request) && ports_allowed(pool, request->ports)) {
+	if (pool && has_method(pool, request) && request_allowed(pool, request)) {
 		error = take_at(pools, pool, index, request, out);
 		if (!error)
 			return 0;
 	}
 	for (size_t i = 0; i < pools->count; i++) {
 		pool = &pools->pools[i];
-		if (!has_method(pool, request) || !ports_allowed(pool, request->ports))
+		if (!has_method(pool, request) || !request_allowed(pool, request))
 			continue;
 		error = take_from_pool(pools, pool, request, out);
 		if (!error || is_final(error, request))
@@ -956,22 +1035,42 @@ static uint16_t take_anywhere(struct pools *pools, const struct pool_request *re
 	return best;
 }
 
+/* No address is left to be lent whole, named or not (RSA-04). */
+static bool none_is_whole(const struct pools *pools)
+{
+	for (size_t i = 0; i < pools->count; i++) {
+		if (pools->pools[i].tree[1].whole)
+			return false;
+	}
+	return true;
+}
+
+static uint16_t take_named(struct pools *pools, const struct pool_request *request, struct pool_grant **out)
+{
+	uint32_t index;
+	struct pool *pool = find_address(pools, request->local.v4, &index);
+
+	if (request->whole && none_is_whole(pools))
+		return RSIP_E_LOCAL_ADDR_UNAVAILABLE;
+	if (!has_method(pool, request))
+		return RSIP_E_LOCAL_ADDR_INUSE;
+	return take_at(pools, pool, index, request, out);
+}
+
 uint16_t pool_take(struct pools *pools, const struct pool_request *request, __be32 preferred,
 		   uint64_t now, struct pool_grant **out)
 {
-	uint16_t error = pool_allowed(pools, request);
-	struct pool *pool;
-	uint32_t index;
+	uint16_t error;
 
+	pool_tick(pools, now);
+	error = pool_allowed(pools, request);
 	if (error)
 		return error;
-	pool_tick(pools, now);
 	if (request->local.any && request->local.type == RSIP_ADDR_IPV6)
 		return RSIP_E_LOCAL_ADDR_UNAVAILABLE;
 	if (request->local.any)
 		return take_anywhere(pools, request, preferred, out);
-	pool = find_address(pools, request->local.v4, &index);
-	return take_at(pools, pool, index, request, out);
+	return take_named(pools, request, out);
 }
 
 /* As many big-endian words as a list of SPIs has; NULL: no memory. */
@@ -992,12 +1091,11 @@ uint16_t pool_take_again(struct pools *pools, const struct pool_grant *like, boo
 	struct msg_ports ports;
 	struct msg_spis spis = { .form = like->spi_form, .count = like->spi_count };
 	struct pool_request request = {
-		.ipsec = ipsec, .local = { .type = RSIP_ADDR_IPV4, .v4 = like->addr }, .ports = &ports,
+		.whole = like->whole, .ipsec = ipsec, .ike = like->ike_peer, .ike_peer = like->ike_peer,
+		.local = { .type = RSIP_ADDR_IPV4, .v4 = like->addr }, .ports = &ports,
 		.spis = like->spi_count ? &spis : NULL, .ports_max = UINT32_MAX, .spis_max = UINT32_MAX,
 	};
 	uint8_t *list = NULL;
-	struct pool *pool;
-	uint32_t index;
 	uint16_t error;
 
 	pool_grant_ports(like, &ports);
@@ -1012,14 +1110,17 @@ uint16_t pool_take_again(struct pools *pools, const struct pool_grant *like, boo
 		if (!list)
 			return RSIP_E_INTERNAL_SERVER_ERROR;
 	}
-	pool = find_address(pools, like->addr, &index);
-	error = take_at(pools, pool, index, &request, out);
+	error = take_named(pools, &request, out);
 	free(list);
 	return error;
 }
 
 void pool_grant_ports(const struct pool_grant *grant, struct msg_ports *out)
 {
+	if (grant->ike_peer) {
+		*out = (struct msg_ports){ .form = MSG_RUN, .first = RSIP_IKE_PORT, .count = 1 };
+		return;
+	}
 	out->form = grant->port_form;
 	out->count = grant->port_count;
 	out->first = grant->port_first;
@@ -1036,6 +1137,7 @@ static struct pool_usage usage_of(const struct pool *pool, uint32_t index)
 		.pool = pool->config->name,
 		.addr = address_at(pool, index),
 		.gateway_address = pool->config->gateway_address,
+		.whole = pool->config->rsa,
 		.ports = pool->total.ports,
 		.spis = pool->total.spis,
 	};

@@ -17,6 +17,7 @@
 
 #include "lib/msg.h"
 #include "rsipd/config.h"
+#include "rsipd/table.h"
 
 struct pools;			/* all pools of a configuration */
 struct pool_address;		/* one public address */
@@ -31,16 +32,28 @@ struct pool_grant {
 	uint16_t spi_count;
 	uint16_t *port_list;		/* MSG_LIST: port_count ports, host order; else NULL */
 	uint32_t *spis;			/* host order, a run as well; NULL when spi_count is 0 */
+	bool whole;			/* RSA-IP: all of the address */
+	__be32 ike_peer;		/* a LISTEN for IKE from this peer, which takes no port; 0: none */
 	uint64_t released;		/* pool.c: since when it rests */
 	struct pool_grant *next;	/* pool.c: what rests next */
+	struct table_node by_peer;	/* pool.c: with ike_peer */
 };
 
 /* The ports of a grant in the form that messages and the data plane take. */
 void pool_grant_ports(const struct pool_grant *grant, struct msg_ports *out);
 
-/* What is asked for: RSAP-IP, LISTEN and RSIPSEC. */
+/* What is asked for: RSA-IP, RSAP-IP, LISTEN and RSIPSEC. */
 struct pool_request {
+	bool whole;			/* RSA-IP: only pools with that method; `ports` are not needed */
 	bool ipsec;			/* RSIPSEC: only pools with that method */
+	/*
+	 * LISTEN on port 500 for IKE from one peer. Where hosts share port 500 by
+	 * cookie, in pools with RSIPSEC, such a listener takes no port: it is one of
+	 * several, each with a peer of its own (LSN-11, APG-03). Elsewhere 500 is a
+	 * port like any.
+	 */
+	bool ike;
+	__be32 ike_peer;		/* needed by pool_take() */
 	struct msg_addr local;		/* IPv4 or don't-care; an IPv6 address is refused */
 	const struct msg_ports *ports;	/* any form */
 	const struct msg_spis *spis;	/* NULL: none */
@@ -66,7 +79,9 @@ const struct config_pool *pools_lender(const struct pools *pools, __be32 addr);
 bool pool_lends_port(const struct config_pool *pool, uint32_t port);
 
 /* Whether policy admits the request at all: 0, 312 or 313. Changes nothing and
- * does not depend on what is leased (E-04). */
+ * does not tell what is leased (E-04), but for one thing: an address that is
+ * named for the other kind of lending, whole or shared, is not 312 while
+ * somebody holds it; pool_take() then says 310 (RSA-07, IPS-21). */
 uint16_t pool_allowed(const struct pools *pools, const struct pool_request *request);
 
 /*
@@ -107,6 +122,7 @@ struct pool_usage {
 	const char *pool;
 	__be32 addr;
 	bool gateway_address;
+	bool whole;			/* lent by RSA-IP: no ports and SPIs of their own */
 	uint32_t ports, ports_leased, ports_resting;	/* `ports`: all that can be leased */
 	uint64_t spis;
 	uint32_t spis_leased, spis_resting;

@@ -44,7 +44,7 @@ static bool refit_bind(struct bind *bind, void *arg)
 	if (!why)
 		return true;
 	bind_end(s, bind, why, refitting->now);
-	session_tell(s, client, RSIP_FREE_RESPONSE, bind_id);
+	session_tell(s, client, RSIP_FREE_RESPONSE, bind_id, refitting->now);
 	report(s, client, bind_id, why);
 	refitting->ended++;
 	return true;
@@ -60,7 +60,7 @@ static uint32_t refit_anew(struct sessions *s, struct client *client, uint64_t n
 	refitting.rule = fit_client(s->config, client->origin.source, client->origin.local, &why);
 	if (!refitting.rule) {
 		report(s, client, 0, why);
-		session_tell(s, client, RSIP_DEREGISTER_RESPONSE, 0);
+		session_tell(s, client, RSIP_DEREGISTER_RESPONSE, 0, now);
 		register_end(s, client, why, now);
 		*gone = true;
 		return END_WORK * (binds + 1);
@@ -103,7 +103,7 @@ int sessions_change(struct sessions *s, struct config *running, struct config *f
 	if (err)
 		return err;
 	config_swap(running, fresh);
-	s->serves_ipsec = policy_serves_ipsec(running);
+	s->messages_off = policy_messages_off(running);
 	s->configuration++;
 	s->refit.report = told;
 	s->refit.arg = arg;

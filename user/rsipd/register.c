@@ -62,9 +62,7 @@ static struct client *new_client(struct exchange *x, const struct config_client 
 static void offer_methods(const struct sessions *s, const struct config_client *rule, struct msg *answer)
 {
 	answer->has |= MSG_HAS(RSIP_PARAM_METHOD) | MSG_HAS(RSIP_PARAM_TUNNEL_TYPE);
-	answer->methods[answer->method_count++] = RSIP_METHOD_RSAP;
-	if (s->serves_ipsec && rule->ipsec)
-		answer->methods[answer->method_count++] = RSIP_METHOD_RSIPSEC;
+	answer->method_count = policy_methods(s->config, rule, answer->methods);
 	for (size_t i = 0; i < s->config->tunnel_count; i++)
 		answer->tunnels[answer->tunnel_count++] = s->config->tunnels[i];
 }

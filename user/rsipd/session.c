@@ -11,7 +11,6 @@
 #include <string.h>
 
 #include "rsipd/exchange.h"
-#include "rsipd/policy.h"
 #include "rsipd/query.h"
 
 #define UDP_PAYLOAD_MAX		65507
@@ -69,36 +68,53 @@ static const struct session *session_of(const struct client *client)
 	return client->session;
 }
 
-/* An asynchronous message: counter 0, to where the host was heard last (T-23, T-31). */
-static void tell(struct sessions *s, const struct client *client, struct msg *m)
+/* An asynchronous message: counter 0 (T-23). */
+static void tell(struct sessions *s, const struct origin *to, bool counted, struct msg *m)
 {
 	size_t len;
 
 	m->has |= MSG_HAS(RSIP_PARAM_CLIENT_ID);
-	m->client_id = client->client_id;
 	if (m->bind_id)
 		m->has |= MSG_HAS(RSIP_PARAM_BIND_ID);
-	if (!client->origin.tcp || session_of(client)->counted)
+	if (counted)
 		m->has |= MSG_HAS(RSIP_PARAM_MESSAGE_COUNTER);
-	len = encode(s, m, client->origin.tcp);
+	len = encode(s, m, to->tcp);
 	if (len)
-		transmit(s, &client->origin, s->out, len, false);
+		transmit(s, to, s->out, len, false);
 }
 
-void session_tell(struct sessions *s, const struct client *client, uint8_t type, uint32_t bind_id)
+static bool is_counted(const struct client *client)
 {
-	struct msg m = { .type = type, .bind_id = bind_id };
+	return !client->origin.tcp || session_of(client)->counted;
+}
 
-	tell(s, client, &m);
+static void say(struct sessions *s, const struct repeat *what, bool counted)
+{
+	struct msg m = { .type = what->type, .client_id = what->client_id, .bind_id = what->bind_id };
+
+	tell(s, &what->to, counted, &m);
+}
+
+void session_tell(struct sessions *s, const struct client *client, uint8_t type, uint32_t bind_id, uint64_t now)
+{
+	const struct repeat what = {
+		.to = client->origin, .type = type, .client_id = client->client_id, .bind_id = bind_id,
+	};
+
+	say(s, &what, is_counted(client));
+	if (!client->origin.tcp)
+		repeat_add(s->repeats, &what, now);
 }
 
 void session_tell_error(struct sessions *s, const struct client *client, uint16_t error, uint32_t bind_id)
 {
-	struct msg m = { .type = RSIP_ERROR_RESPONSE, .error = error, .bind_id = bind_id };
+	struct msg m = {
+		.type = RSIP_ERROR_RESPONSE, .has = MSG_HAS(RSIP_PARAM_ERROR), .error = error,
+		.client_id = client->client_id, .bind_id = bind_id,
+	};
 
-	m.has = MSG_HAS(RSIP_PARAM_ERROR);
 	count_error(s, error);
-	tell(s, client, &m);
+	tell(s, &client->origin, is_counted(client), &m);
 }
 
 uint32_t session_lease(const struct exchange *x)
@@ -169,10 +185,12 @@ static const struct handler {
 } handlers[] = {
 	[RSIP_REGISTER_REQUEST]		= { RSIP_REGISTER_RESPONSE, true, false, true, register_request },
 	[RSIP_DEREGISTER_REQUEST]	= { RSIP_DEREGISTER_RESPONSE, true, false, true, deregister_request },
+	[RSIP_ASSIGN_REQUEST_RSA]	= { RSIP_ASSIGN_RESPONSE_RSA, false, false, true, assign_request },
 	[RSIP_ASSIGN_REQUEST_RSAP]	= { RSIP_ASSIGN_RESPONSE_RSAP, false, false, true, assign_request },
 	[RSIP_EXTEND_REQUEST]		= { RSIP_EXTEND_RESPONSE, false, true, true, do_extend },
 	[RSIP_FREE_REQUEST]		= { RSIP_FREE_RESPONSE, false, true, true, do_free },
 	[RSIP_QUERY_REQUEST]		= { RSIP_QUERY_RESPONSE, false, false, false, do_query },
+	[RSIP_LISTEN_REQUEST]		= { RSIP_LISTEN_RESPONSE, false, false, true, assign_request },
 	[RSIP_ASSIGN_REQUEST_RSIPSEC]	= { RSIP_ASSIGN_RESPONSE_RSIPSEC, false, false, true, assign_request },
 };
 
@@ -286,11 +304,22 @@ static void remember(struct exchange *x, const struct replay_request *request, u
 		session = x->client->session;
 		session->counted = request->has_counter;
 		session->resync = error == RSIP_E_ALREADY_REGISTERED;
+		session->last_bind = x->bind ? x->bind->bind_id : 0;
 		replay_store(&session->last, request, x->s->out, keep ? len : 0);
 	} else if (x->m->type == RSIP_DEREGISTER_REQUEST && !error) {
 		replay_store(&last, request, x->s->out, len);
 		departed_add(x->s->departed, x->from->source, &last, x->now);
 	}
+}
+
+/* The stored answer grants or extends what has ended since: whoever asks so much later has
+ * given up on the first request and means a new one. */
+static bool is_outlived(const struct sessions *s, const struct client *client, const struct replay_request *request)
+{
+	const struct session *session = session_of(client);
+
+	return session->last_bind && request->now - session->last.when > REPLAY_REGISTER_MS &&
+	       !lease_bind_by_id(s->leases, client, session->last_bind);
 }
 
 /* Whether a request is to be executed; if not, the stored answer has been sent, or none is due. */
@@ -300,6 +329,8 @@ static bool is_new(struct sessions *s, const struct client *client, const struct
 	enum replay_verdict verdict = last ? replay_judge(last, request) : REPLAY_NEW;
 
 	if (verdict == REPLAY_OLD && request->type == RSIP_DEREGISTER_REQUEST && session_of(client)->resync)
+		return true;
+	if (verdict == REPLAY_AGAIN && is_outlived(s, client, request))
 		return true;
 	if (verdict != REPLAY_AGAIN) {
 		const struct replay *before = departed_find(s->departed, request);
@@ -352,10 +383,8 @@ static void answer_fault(struct sessions *s, const struct origin *from, const st
 
 static unsigned int decode_flags(const struct sessions *s, bool tcp)
 {
-	unsigned int flags = MSG_NO_RSA | MSG_NO_LISTEN;
+	unsigned int flags = s->messages_off;
 
-	if (!s->serves_ipsec)
-		flags |= MSG_NO_IPSEC;
 	if (!tcp)
 		flags |= MSG_UDP;
 	if (!tcp && !s->config->server.udp)
@@ -398,6 +427,7 @@ void session_input(struct sessions *s, const struct origin *from, const uint8_t 
 		answer_fault(s, from, &fault, now);
 		return;
 	}
+	repeat_stop(s->repeats, from->source);
 	request.type = m.type;
 	request.has_counter = m.has & MSG_HAS(RSIP_PARAM_MESSAGE_COUNTER);
 	request.counter = m.counter;
@@ -474,23 +504,35 @@ static void bind_expired(struct bind *bind, uint64_t now, void *arg)
 	uint32_t bind_id = bind->bind_id;
 
 	bind_end(s, bind, "the lease ran out", now);
-	session_tell(s, client, RSIP_FREE_RESPONSE, bind_id);
+	session_tell(s, client, RSIP_FREE_RESPONSE, bind_id, now);
 }
 
 static void client_expired(struct client *client, uint64_t now, void *arg)
 {
 	struct sessions *s = arg;
 
-	session_tell(s, client, RSIP_DEREGISTER_RESPONSE, 0);
+	session_tell(s, client, RSIP_DEREGISTER_RESPONSE, 0, now);
 	register_end(s, client, "the registration ran out", now);
+}
+
+/* 0: never */
+static uint64_t sooner(uint64_t a, uint64_t b)
+{
+	if (!a || !b)
+		return a ? a : b;
+	return a < b ? a : b;
 }
 
 uint64_t session_tick(struct sessions *s, uint64_t now)
 {
 	const struct lease_events events = { bind_expired, client_expired, s };
 
+	struct repeat what;
+
 	pool_tick(s->pools, now);
-	return lease_expire(s->leases, now, &events);
+	while (repeat_due(s->repeats, now, &what))
+		say(s, &what, true);
+	return sooner(lease_expire(s->leases, now, &events), repeat_next(s->repeats));
 }
 
 /* --- the operator -------------------------------------------------------------------------- */
@@ -499,7 +541,7 @@ static bool stop_client(struct client *client, void *arg)
 {
 	struct ending *ending = arg;
 
-	session_tell(ending->s, client, RSIP_DEREGISTER_RESPONSE, 0);
+	session_tell(ending->s, client, RSIP_DEREGISTER_RESPONSE, 0, ending->now);
 	register_end(ending->s, client, "the gateway stops", ending->now);
 	return true;
 }
@@ -533,7 +575,7 @@ bool session_evict(struct sessions *s, uint32_t client_id, uint64_t now)
 
 	if (!client)
 		return false;
-	session_tell(s, client, RSIP_DEREGISTER_RESPONSE, 0);
+	session_tell(s, client, RSIP_DEREGISTER_RESPONSE, 0, now);
 	register_end(s, client, "taken off by the operator", now);
 	return true;
 }
@@ -546,7 +588,7 @@ bool session_free_bind(struct sessions *s, uint32_t client_id, uint32_t bind_id,
 	if (!bind)
 		return false;
 	bind_end(s, bind, "taken back by the operator", now);
-	session_tell(s, client, RSIP_FREE_RESPONSE, bind_id);
+	session_tell(s, client, RSIP_FREE_RESPONSE, bind_id, now);
 	return true;
 }
 
@@ -566,12 +608,13 @@ struct sessions *sessions_new(const struct config *config, struct datapath *dp, 
 	s->send = send;
 	s->send_arg = arg;
 	s->changes_burst = SESSION_LOG_BURST;
-	s->serves_ipsec = policy_serves_ipsec(config);
+	s->messages_off = policy_messages_off(config);
 	s->departed = departed_new();
+	s->repeats = repeats_new();
 	s->pools = pools_new(config);
 	if (s->pools)
 		s->leases = leases_new(s->pools, most, most);
-	if (s->departed && s->leases)
+	if (s->departed && s->repeats && s->leases)
 		return s;
 	sessions_free(s);
 	return NULL;
@@ -595,6 +638,7 @@ void sessions_free(struct sessions *s)
 	leases_free(s->leases);
 	pools_free(s->pools);
 	departed_free(s->departed);
+	repeats_free(s->repeats);
 	free(s);
 }
 
