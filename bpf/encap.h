@@ -16,9 +16,19 @@
 
 #define OUTER_TTL	64
 
-static __always_inline __u32 outer_len(const struct rsip_bind *bind)
+struct tunnel {			/* as N sends into it */
+	__be32 src, dst;
+	__u8   proto;		/* RSIP_PROTO_IPIP or RSIP_PROTO_GRE */
+};
+
+static __always_inline struct tunnel tunnel_of(const struct rsip_bind *bind)
 {
-	return bind->tunnel == RSIP_PROTO_GRE ? IPV4_LEN + GRE_LEN : IPV4_LEN;
+	return (struct tunnel){ bind->gateway, bind->client, bind->tunnel };
+}
+
+static __always_inline __u32 outer_len(__u8 proto)
+{
+	return proto == RSIP_PROTO_GRE ? IPV4_LEN + GRE_LEN : IPV4_LEN;
 }
 
 /* What Ethernet (or a rogue sender) put behind the IPv4 packet does not go on. */
@@ -44,7 +54,7 @@ static __always_inline void decrease_ttl(struct iphdr *ip)
  * serves.
  */
 static __always_inline void outer_write(struct iphdr *outer, const struct iphdr *inner,
-					const struct rsip_bind *bind, __u32 len)
+					const struct tunnel *tunnel, __u32 len)
 {
 	__be16 df = inner->frag_off & bpf_htons(IPV4_DF);
 
@@ -54,35 +64,48 @@ static __always_inline void outer_write(struct iphdr *outer, const struct iphdr 
 	outer->id = df ? 0 : inner->id;
 	outer->frag_off = df;
 	outer->ttl = OUTER_TTL;
-	outer->protocol = bind->tunnel;
-	outer->saddr = bind->gateway;
-	outer->daddr = bind->client;
+	outer->protocol = tunnel->proto;
+	outer->saddr = tunnel->src;
+	outer->daddr = tunnel->dst;
 	outer->check = csum_header(outer);
 }
 
-static __always_inline enum rsip_outcome encapsulate(struct xdp_md *ctx, struct packet *p,
-						     const struct rsip_bind *bind, const struct way *way)
+/* The tunnel's headers at `at`, in front of an IPv4 header; `len` with them. False: beyond the frame. */
+static __always_inline bool outer_put(void *at, const void *end, const struct tunnel *tunnel, __u32 len)
 {
-	__u32 push = outer_len(bind);
-	void *data, *end;
-	struct iphdr *outer, *inner;
+	__u32 push = outer_len(tunnel->proto);
+	struct iphdr *outer = at, *inner = at + push;
 
-	if (!trim(ctx, p) || bpf_xdp_adjust_head(ctx, (int)(p->ip_at - way->ip_at - push)))
-		return RSIP_ERROR;
-	data = (void *)(long)ctx->data;
-	end = (void *)(long)ctx->data_end;
-	outer = data + way->ip_at;
-	inner = (void *)outer + push;
-	if ((void *)(inner + 1) > end)
-		return RSIP_ERROR;
-	decrease_ttl(inner);
-	outer_write(outer, inner, bind, p->ip.len + push);
+	if ((const void *)(inner + 1) > end)
+		return false;
+	outer_write(outer, inner, tunnel, len);
 	if (push > IPV4_LEN) {
 		__be16 *gre = (void *)(outer + 1);
 
 		gre[0] = 0;
 		gre[1] = bpf_htons(ETH_P_IP);
 	}
+	return true;
+}
+
+static __always_inline enum rsip_outcome encapsulate(struct xdp_md *ctx, struct packet *p,
+						     const struct rsip_bind *bind, const struct way *way)
+{
+	struct tunnel tunnel = tunnel_of(bind);
+	__u32 push = outer_len(tunnel.proto);
+	void *data, *end;
+	struct iphdr *inner;
+
+	if (!trim(ctx, p) || bpf_xdp_adjust_head(ctx, (int)(p->ip_at - way->ip_at - push)))
+		return RSIP_ERROR;
+	data = (void *)(long)ctx->data;
+	end = (void *)(long)ctx->data_end;
+	inner = data + way->ip_at + push;
+	if ((void *)(inner + 1) > end)
+		return RSIP_ERROR;
+	decrease_ttl(inner);
+	if (!outer_put(data + way->ip_at, end, &tunnel, p->ip.len + push))
+		return RSIP_ERROR;
 	return ethernet_write(data, end, way);
 }
 

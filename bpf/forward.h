@@ -10,11 +10,12 @@
 #include "packet.h"
 
 #define NO_SLOT		(~0U)
+#define WAY_SPLIT	(RSIP_NEXTHOP_REJECT + 1)	/* known, but the daemon has to fragment the packet */
 
 struct way {
 	const struct rsip_nexthop *hop;	/* NULL: not in the cache */
 	__u32 slot;		/* of hop, or NO_SLOT */
-	__u32 state;
+	__u32 state;		/* RSIP_NEXTHOP_* or WAY_SPLIT */
 	__u32 ip_at;		/* where IPv4 starts in the frame that leaves */
 };
 
@@ -62,14 +63,20 @@ static __always_inline bool way_by_peer(__be32 peer, struct way *way)
 	return true;
 }
 
-/* May `len` bytes from IPv4 on go there? An unresolved next hop has no MTU yet: the daemon's socket checks. */
-static __always_inline enum rsip_outcome way_check(const struct way *way, __u32 len,
+/*
+ * May `len` bytes from IPv4 on go there? What is too big and has no DF is the
+ * daemon's to fragment. An unresolved next hop has no MTU yet: it checks then.
+ */
+static __always_inline enum rsip_outcome way_check(struct way *way, const struct packet *p, __u32 len,
 						   enum rsip_outcome unreachable, enum rsip_outcome too_big)
 {
 	if (way->state == RSIP_NEXTHOP_REJECT)
 		return unreachable;
-	if (way->state == RSIP_NEXTHOP_VALID && way->hop && len > way->hop->mtu)
-		return too_big;
+	if (way->state == RSIP_NEXTHOP_VALID && way->hop && len > way->hop->mtu) {
+		if (p->ip.frag & bpf_htons(IPV4_DF))
+			return too_big;
+		way->state = WAY_SPLIT;
+	}
 	return RSIP_GO_ON;
 }
 
@@ -95,32 +102,40 @@ static __always_inline enum rsip_outcome ethernet_write(void *data, void *end, c
 	return RSIP_GO_ON;
 }
 
-/* The packet, `len` bytes from its IPv4 header on, to the daemon; `resolve` is the outcome. */
-static __always_inline enum rsip_outcome hand(struct xdp_md *ctx, const struct way *way, __u32 len,
-					      enum rsip_outcome resolve)
+/* The packet, `len` bytes from its IPv4 header at `ip_at` on, to the daemon. False: it does not take it. */
+RARE int hand_packet(struct xdp_md *ctx, __u32 ip_at, __u32 len, __u32 slot, int inbound)
 {
 	struct rsip_event_resolve *event;
 
 	if (!len || len > RSIP_EVENT_PACKET_MAX)
-		return RSIP_ERROR;
+		return false;
 	event = bpf_ringbuf_reserve(&rsip_events, sizeof(*event), 0);
 	if (!event)
-		return RSIP_ERROR;
+		return false;
 	event->kind = RSIP_EVENT_RESOLVE;
-	event->nexthop = way->slot;
-	event->inbound = resolve == RSIP_IN_RESOLVE;
+	event->nexthop = slot;
+	event->inbound = inbound;
 	event->len = len;
 	/* Linux 6.1: "R3 min value is outside": its verifier does not see that len is not 0. */
 	len--;
 	barrier_var(len);
 	len &= RSIP_EVENT_PACKET_MAX - 1;
-	if (bpf_xdp_load_bytes(ctx, way->ip_at, event->packet, len + 1)) {
+	if (bpf_xdp_load_bytes(ctx, ip_at, event->packet, len + 1)) {
 		bpf_ringbuf_discard(event, 0);
-		return RSIP_ERROR;
+		return false;
 	}
 	event->dst = ((const struct iphdr *)event->packet)->daddr;
 	bpf_ringbuf_submit(event, 0);
-	return resolve;
+	return true;
+}
+
+static __always_inline enum rsip_outcome hand(struct xdp_md *ctx, const struct way *way, __u32 len, bool inbound)
+{
+	if (!hand_packet(ctx, way->ip_at, len, way->slot, inbound))
+		return RSIP_ERROR;
+	if (way->state == WAY_SPLIT)
+		return inbound ? RSIP_IN_SPLIT : RSIP_OUT_SPLIT;
+	return inbound ? RSIP_IN_RESOLVE : RSIP_OUT_RESOLVE;
 }
 
 /* `sent` is the outcome if it leaves at once. */

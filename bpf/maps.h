@@ -11,6 +11,12 @@
 
 #define MAX_BINDS	(1 << 20)
 
+/*
+ * What is rare is a function of its own, verified on its own, and reads the
+ * packet again: the common way keeps it in registers.
+ */
+#define RARE		__attribute__((noinline))
+
 /* ESP and AH by SPI. rsipd writes, public side reads. Two for each SPI lent: as configured. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
@@ -92,7 +98,34 @@ struct {
 	__type(value, struct rsip_grant);
 } rsip_grants SEC(".maps");
 
-/* What an address is to N. rsipd writes, both sides read on a miss. The pools of two configurations, and Na. */
+/* ICMP requests of hosts, for the replies. Private side learns, public side reads. Fixed. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 1 << 16);
+	__uint(pinning, LIBBPF_PIN_BY_NAME);
+	__type(key, struct rsip_echo_key);
+	__type(value, struct rsip_echo);
+} rsip_echoes SEC(".maps");
+
+/* SPIs that hosts send with. Private side writes, public side reads for ICMP errors. Fixed: datapath.h. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, RSIP_OUTSPI_SETS);
+	__uint(pinning, LIBBPF_PIN_BY_NAME);
+	__type(key, __u32);
+	__type(value, struct rsip_outspi_set);
+} rsip_outspis SEC(".maps");
+
+/* How many ICMP errors N may send. Both sides. Fixed: datapath.h. */
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, RSIP_BUCKETS);
+	__uint(pinning, LIBBPF_PIN_BY_NAME);
+	__type(key, __u32);
+	__type(value, struct rsip_bucket);
+} rsip_buckets SEC(".maps");
+
+/* What an address is to N. rsipd writes, both sides read on a miss and to answer. The pools of two configurations, and Na. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
@@ -131,10 +164,10 @@ struct {
 	__type(value, struct rsip_counter);
 } rsip_counters SEC(".maps");
 
-/* Cookies learned, violations, and packets without a next hop. Both sides write, rsipd reads. About 500 packets. */
+/* Cookies learned, violations, packets that rsipd has to send. Both sides write, rsipd reads. About 500 packets. */
 struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
-	__uint(max_entries, 1 << 20);
+	__uint(max_entries, 1 << 21);
 	__uint(pinning, LIBBPF_PIN_BY_NAME);
 } rsip_events SEC(".maps");
 

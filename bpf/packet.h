@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * From bytes to fields, the only code that walks a packet. It says what a
- * packet is, never what becomes of it. Needs no helper, so that it builds
- * natively as well.
+ * From bytes to fields, the only code that walks a packet (what ICMP quotes:
+ * icmp.h). It says what a packet is, never what becomes of it. Needs no helper,
+ * so that it builds natively as well.
  */
 #pragma once
 
@@ -29,7 +29,9 @@
 #define ECN_CE		0x03
 
 #define IPV4_DF		0x4000
-#define IPV4_FRAGMENT	0x3fff	/* more fragments, or an offset */
+#define IPV4_MF		0x2000	/* more fragments */
+#define IPV4_OFFSET	0x1fff	/* in units of 8 bytes */
+#define IPV4_FRAGMENT	(IPV4_MF | IPV4_OFFSET)
 
 /* The first five go on, and stand in the order of the outcomes IN_ESP and OUT_ESP on. So does PACKET_WHOLE. */
 enum packet_kind {
@@ -63,7 +65,7 @@ struct ipv4 {
 	__u8   tos;
 	__u8   ttl;
 	__u8   proto;
-	bool   fragment;
+	__be16 frag;		/* flags and offset, as in the header */
 };
 
 struct packet {
@@ -72,12 +74,22 @@ struct packet {
 	enum packet_kind kind;
 	struct ipv4 outer;	/* private side: the header to strip */
 	struct ipv4 ip;		/* the packet itself; len 0: not reached */
-	__be16 sport;		/* UDP and TCP, and behind AH (APD-02) */
-	__be16 dport;
-	bool   ports;		/* these two can be seen */
+	__be16 sport;		/* UDP and TCP, and behind AH (APD-02); of an ICMP query, identifier */
+	__be16 dport;		/* and sequence number (icmp.h) */
+	bool   ports;		/* these two can be seen, and are ports */
+	__u8   icmp_type;	/* icmp.h */
 	__be32 spi;		/* ESP, AH, NATT */
 	__u64  cookie;		/* IKE, bytes as on the wire */
 };
+
+/* clang makes 32 bits of the difference where no more are used: "32-bit pointer arithmetic prohibited". */
+static __always_inline __u32 frame_length(const void *data, const void *end)
+{
+	__u64 len = end - data;
+
+	barrier_var(len);
+	return len;
+}
 
 /* Where the IPv4 header starts: after Ethernet and at most one VLAN tag. 0: no IPv4. */
 static __always_inline __u32 parse_ethernet(const void *data, const void *end)
@@ -114,10 +126,10 @@ static __always_inline enum packet_kind parse_ipv4(const void *at, const void *e
 	ip->tos = header->tos;
 	ip->ttl = header->ttl;
 	ip->proto = header->protocol;
-	ip->fragment = header->frag_off & bpf_htons(IPV4_FRAGMENT);
+	ip->frag = header->frag_off;
 	if (first >> 4 != 4 || ip->header < IPV4_LEN || ip->len < ip->header || ip->len > room)
 		return PACKET_MALFORMED;
-	return ip->fragment ? PACKET_FRAGMENT : PACKET_PROTOCOL;
+	return ip->frag & bpf_htons(IPV4_FRAGMENT) ? PACKET_FRAGMENT : PACKET_PROTOCOL;
 }
 
 /* In two loads: what follows IPv4 is aligned to 4 bytes, which some machines insist on. */
@@ -248,15 +260,20 @@ static __always_inline enum packet_kind parse_payload(const void *at, const void
 	return PACKET_PROTOCOL;
 }
 
-/* Public side: a plain packet. */
-static __always_inline void parse_plain(const void *data, const void *end, struct packet *p)
+/* Public side: a plain packet up to its IPv4 header. PACKET_PROTOCOL: there is a payload to be read. */
+static __always_inline void parse_plain_header(const void *data, const void *end, struct packet *p)
 {
-	p->frame_len = end - data;
+	p->frame_len = frame_length(data, end);
 	p->kind = PACKET_FOREIGN;
 	p->ip_at = parse_ethernet(data, end);
 	if (!p->ip_at)
 		return;
 	p->kind = parse_ipv4(data + p->ip_at, end, p->frame_len - p->ip_at, &p->ip);
+}
+
+static __always_inline void parse_plain(const void *data, const void *end, struct packet *p)
+{
+	parse_plain_header(data, end, p);
 	if (p->kind == PACKET_PROTOCOL)
 		p->kind = parse_payload(data + p->ip_at, end, SIDE_PUBLIC, p);
 }
@@ -299,16 +316,15 @@ static __always_inline enum packet_kind parse_inner(const void *data, const void
 		return PACKET_MALFORMED;
 	p->ip_at = outer_at + strip;
 	kind = parse_ipv4(data + p->ip_at, end, p->outer.len - strip, &p->ip);
-	if (kind == PACKET_PROTOCOL)
-		return parse_payload(data + p->ip_at, end, SIDE_PRIVATE, p);
-	return kind == PACKET_FRAGMENT ? PACKET_FRAGMENT : PACKET_MALFORMED;
+	return kind == PACKET_FOREIGN ? PACKET_MALFORMED : kind;
 }
 
-static __always_inline void parse_tunnelled(const void *data, const void *end, struct packet *p)
+/* Private side: up to the IPv4 header of the packet inside, or as far as it goes. */
+static __always_inline void parse_tunnelled_header(const void *data, const void *end, struct packet *p)
 {
 	__u32 outer_at = parse_ethernet(data, end);
 
-	p->frame_len = end - data;
+	p->frame_len = frame_length(data, end);
 	p->kind = PACKET_FOREIGN;
 	if (!outer_at)
 		return;
@@ -317,4 +333,11 @@ static __always_inline void parse_tunnelled(const void *data, const void *end, s
 		p->kind = PACKET_FOREIGN;
 	if (p->kind == PACKET_PROTOCOL)
 		p->kind = parse_inner(data, end, outer_at, p);
+}
+
+static __always_inline void parse_tunnelled(const void *data, const void *end, struct packet *p)
+{
+	parse_tunnelled_header(data, end, p);
+	if (p->kind == PACKET_PROTOCOL)
+		p->kind = parse_payload(data + p->ip_at, end, SIDE_PRIVATE, p);
 }

@@ -210,8 +210,6 @@ static __always_inline enum rsip_outcome refuse(const struct packet *p, const st
 	const struct rsip_address *address;
 	struct rsip_client *client;
 
-	if (p->kind == PACKET_FOREIGN)
-		return RSIP_OUT_PASS;
 	address = address_of(p->outer.dst);
 	if (!address || !(address->flags & RSIP_ADDRESS_TUNNEL))
 		return RSIP_OUT_PASS;	/* someone else's tunnel, in transit */

@@ -5,52 +5,232 @@
  * RSIP_GO_ON or the outcome that ends the packet. The third program tells the
  * daemon what time it is for them.
  */
+#include "answer.h"
 #include "demux.h"
 #include "encap.h"
 #include "forward.h"
+#include "icmp.h"
 #include "learn.h"
 #include "maps.h"
+#include "outspi.h"
 #include "packet.h"
 #include "policy.h"
+#include "relay.h"
 #include "stats.h"
 
 /* Kinds that go on stand in the order of the outcomes. */
 _Static_assert(RSIP_IN_PORT - RSIP_IN_ESP == PACKET_PORT, "kinds and outcomes differ");
 _Static_assert(RSIP_OUT_PORT - RSIP_OUT_ESP == PACKET_PORT, "kinds and outcomes differ");
 
-/* From a peer, perhaps for a host: into the host's tunnel. */
-static __always_inline enum rsip_outcome inbound(struct xdp_md *ctx, struct packet *p)
+/* --- public side ------------------------------------------------------------------ */
+
+/* An outcome with the MTU that would have been small enough, until the sender is told. */
+#define TOO_BIG(outcome, mtu)	((outcome) | (mtu) << 8)
+#define OUTCOME(why)		((why) & 0xff)
+_Static_assert(RSIP_OUTCOME_COUNT <= 256, "an outcome does not fit");
+
+/* A packet for a host that cannot go on, `why`: an ICMP error to the peer, if that may be. */
+RARE int tell_peer(struct xdp_md *ctx, int why)
 {
-	struct lease lease = {};
+	void *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
+	struct packet p = {};
+	struct answer a = { .type = ICMP_TIME_EXCEEDED };
+
+	parse_plain_header(data, end, &p);
+	if (OUTCOME(why) == RSIP_IN_TOO_BIG) {
+		a.type = ICMP_UNREACHABLE;
+		a.code = ICMP_FRAG_NEEDED;
+		a.mtu = why >> 8;
+	}
+	why = OUTCOME(why);
+	a.from = answer_speaker(p.ip.dst, p.ip.dst);
+	if (!answer_fits(data, end, &p) || !answer_allowed(RSIP_BUCKET_PUBLIC))
+		return why;
+	if (!answer_make(ctx, &p, p.ip_at, &a))
+		return RSIP_ERROR;
+	return why == RSIP_IN_TOO_BIG ? RSIP_IN_TOO_BIG_TOLD : RSIP_IN_TTL_TOLD;
+}
+
+/* The new cookie of a peer that may begin: see learn_from_peer(). */
+RARE int learn_cookie_of_peer(struct xdp_md *ctx, __u32 slot, __u32 generation)
+{
+	struct rsip_target target = { slot, generation };
+	struct packet p = {};
+
+	parse_plain((void *)(long)ctx->data, (void *)(long)ctx->data_end, &p);
+	return p.kind == PACKET_IKE ? learn_from_peer(&p, &target) : RSIP_ERROR;
+}
+
+static __always_inline bool is_told_peer(int why)
+{
+	return why == RSIP_IN_TTL || OUTCOME(why) == RSIP_IN_TOO_BIG;
+}
+
+/* Into the host's tunnel; `sent` is the outcome if it leaves at once. */
+static __always_inline int deliver(struct xdp_md *ctx, struct packet *p, const struct lease *lease,
+				   enum rsip_outcome sent)
+{
+	__u32 push = outer_len(lease->bind->tunnel), len = p->ip.len + push;
 	struct way way = {};
 	enum rsip_outcome why;
-	__u32 len;
 
-	if (p->kind == PACKET_FOREIGN)
-		return RSIP_IN_PASS;
-	if (!demux(p, &lease)) {
-		const struct rsip_address *address = address_of(p->ip.dst);
-
-		if (!lease_by_address(address, p, &lease))
-			return unmatched_inbound(p, address);
-	}
-	len = p->ip.len + outer_len(lease.bind);
-	why = policy_inbound(p, &lease);
+	why = way_by_slot(lease->bind->nexthop, &way) ? RSIP_GO_ON : RSIP_IN_UNREACHABLE;
 	if (!why)
-		why = way_by_slot(lease.bind->nexthop, &way) ? RSIP_GO_ON : RSIP_IN_UNREACHABLE;
+		why = way_check(&way, p, len, RSIP_IN_UNREACHABLE, RSIP_IN_TOO_BIG);
+	if (why == RSIP_IN_TOO_BIG && way.hop)
+		return TOO_BIG(why, way.hop->mtu - push);
+	if (!why && lease->new_cookie)
+		why = learn_cookie_of_peer(ctx, lease->target.bind, lease->target.generation);
 	if (!why)
-		why = way_check(&way, len, RSIP_IN_UNREACHABLE, RSIP_IN_TOO_BIG);
-	if (!why && lease.new_cookie)
-		why = learn_from_peer(p, &lease.target);
-	if (!why)
-		why = encapsulate(ctx, p, lease.bind, &way);
-	if (!why && !lease_lasts(&lease))
+		why = encapsulate(ctx, p, lease->bind, &way);
+	if (!why && !lease_lasts(lease))
 		why = RSIP_IN_UNREACHABLE;
 	if (why)
 		return why;
 	if (way.state != RSIP_NEXTHOP_VALID)
-		return hand(ctx, &way, len, RSIP_IN_RESOLVE);
-	return redirect(&way, p->kind == PACKET_WHOLE ? RSIP_IN_WHOLE : RSIP_IN_ESP + p->kind);
+		return hand(ctx, &way, len, true);
+	return redirect(&way, sent);
+}
+
+/* ICMP: to the host whose packet it is about, or who asked. */
+RARE int icmp_inbound(struct xdp_md *ctx)
+{
+	void *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
+	enum rsip_outcome why = RSIP_IN_ICMP, sent = RSIP_IN_ICMP, nobodys;
+	struct packet p = {};
+	struct lease lease = {};
+
+	parse_plain_header(data, end, &p);
+	if (icmp_read(data, end, &p))
+		why = relay_inbound(data, end, &p, &lease, &sent);
+	p.kind = PACKET_ICMP;
+	if (why == RSIP_IN_ICMP || why == RSIP_IN_ICMP_REQUEST) {
+		nobodys = unmatched_inbound(&p, address_of(p.ip.dst));
+		return nobodys == RSIP_IN_PASS ? nobodys : why;
+	}
+	return why ? why : deliver(ctx, &p, &lease, sent);
+}
+
+/* From a peer, perhaps for a host. */
+static __always_inline int inbound(struct xdp_md *ctx, struct packet *p)
+{
+	struct lease lease = {};
+	enum rsip_outcome why;
+
+	if (p->kind == PACKET_FOREIGN)
+		return RSIP_IN_PASS;
+	if (!demux(p, &lease)) {
+		const struct rsip_address *address;
+
+		if (p->kind == PACKET_ICMP)
+			return icmp_inbound(ctx);
+		address = address_of(p->ip.dst);
+		if (!lease_by_address(address, p, &lease))
+			return unmatched_inbound(p, address);
+	}
+	why = policy_inbound(p, &lease);
+	return why ? why : deliver(ctx, p, &lease, p->kind == PACKET_WHOLE ? RSIP_IN_WHOLE : RSIP_IN_ESP + p->kind);
+}
+
+/* --- private side ----------------------------------------------------------------- */
+
+/* A host's packet that cannot go on, `why`: an ICMP error through its tunnel, if that may be. */
+RARE int tell_host(struct xdp_md *ctx, int why)
+{
+	void *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
+	struct answer a = { .type = ICMP_TIME_EXCEEDED };
+	enum rsip_outcome told = RSIP_OUT_TTL_TOLD;
+	struct packet p = {};
+	struct way way = {};
+
+	parse_tunnelled_header(data, end, &p);
+	if (why == RSIP_OUT_TOO_BIG) {
+		if (!way_by_peer(p.ip.dst, &way) || !way.hop)
+			return why;
+		a.type = ICMP_UNREACHABLE;
+		a.code = ICMP_FRAG_NEEDED;
+		a.mtu = way.hop->mtu;
+		told = RSIP_OUT_TOO_BIG_TOLD;
+	} else if (why == RSIP_OUT_UNREACHABLE) {
+		a.type = ICMP_UNREACHABLE;
+		a.code = ICMP_NET_UNREACHABLE;
+		told = RSIP_OUT_UNREACHABLE_TOLD;
+	}
+	a.tunnel.src = p.outer.dst;
+	a.tunnel.dst = p.outer.src;
+	a.tunnel.proto = p.outer.proto;
+	a.from = answer_speaker(p.ip.src, p.outer.dst);
+	if (!answer_fits(data, end, &p) || !answer_allowed(RSIP_BUCKET_PRIVATE))
+		return why;
+	return answer_make(ctx, &p, parse_ethernet(data, end), &a) ? told : RSIP_ERROR;
+}
+
+/* Names a refusal and reports it: see refuse(). The target: of the bind whose rule it was, or 0. */
+RARE int refuse_host(struct xdp_md *ctx, int why, __u32 slot, __u32 generation)
+{
+	struct lease lease = { .target = { slot, generation } };
+	struct packet p = {};
+
+	parse_tunnelled((void *)(long)ctx->data, (void *)(long)ctx->data_end, &p);
+	lease.bind = bpf_map_lookup_elem(&rsip_binds, &slot);
+	return refuse(&p, &lease, why);
+}
+
+/* The packet's new cookie becomes the bind's: see learn(). */
+RARE int learn_cookie(struct xdp_md *ctx, __u32 slot, __u32 generation)
+{
+	struct rsip_target target = { slot, generation };
+	struct packet p = {};
+
+	parse_tunnelled((void *)(long)ctx->data, (void *)(long)ctx->data_end, &p);
+	return p.kind == PACKET_IKE ? learn(&p, &target) : RSIP_ERROR;
+}
+
+static __always_inline bool is_told_host(enum rsip_outcome why)
+{
+	return why == RSIP_OUT_TTL || why == RSIP_OUT_TOO_BIG || why == RSIP_OUT_UNREACHABLE;
+}
+
+/* Out of the tunnel and to the peer; `sent` is the outcome if it leaves at once. */
+static __always_inline enum rsip_outcome leave(struct xdp_md *ctx, struct packet *p, const struct lease *lease,
+					       enum rsip_outcome sent)
+{
+	struct way way = {};
+	enum rsip_outcome why;
+
+	why = way_by_peer(p->ip.dst, &way) ? RSIP_GO_ON : RSIP_OUT_UNREACHABLE;
+	if (!why)
+		why = way_check(&way, p, p->ip.len, RSIP_OUT_UNREACHABLE, RSIP_OUT_TOO_BIG);
+	if (!why && lease->new_cookie)
+		why = learn_cookie(ctx, lease->target.bind, lease->target.generation);
+	if (!why && (p->kind == PACKET_ESP || p->kind == PACKET_AH || p->kind == PACKET_NATT))
+		outspi_note(p, &lease->target);
+	if (!why)
+		why = decapsulate(ctx, p, &way);
+	if (why)
+		return why;
+	if (way.state != RSIP_NEXTHOP_VALID)
+		return hand(ctx, &way, p->ip.len, false);
+	return redirect(&way, sent);
+}
+
+/*
+ * ICMP: what the host asks and answers, and what it says about packets that it
+ * got. May it be sent? Its outcome when it has left, or of its refusal.
+ */
+RARE int icmp_outbound(struct xdp_md *ctx)
+{
+	void *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
+	enum rsip_outcome why = RSIP_OUT_ICMP, sent = RSIP_OUT_ICMP;
+	struct packet p = {};
+	struct lease lease = {};
+
+	parse_tunnelled_header(data, end, &p);
+	if (icmp_read(data, end, &p))
+		why = relay_outbound(data, end, &p, &lease, &sent);
+	if (!why && icmp_class(p.icmp_type) == ICMP_CLASS_REQUEST)
+		why = echo_learn(&p, &lease.target);
+	return why ? why : sent;
 }
 
 static __always_inline enum rsip_outcome sent_outbound(enum packet_kind kind)
@@ -65,30 +245,25 @@ static __always_inline enum rsip_outcome sent_outbound(enum packet_kind kind)
 	}
 }
 
-/* From a host through its tunnel, perhaps to a peer: checked, and out of the tunnel. */
+/* From a host through its tunnel, perhaps to a peer. */
 static __always_inline enum rsip_outcome outbound(struct xdp_md *ctx, struct packet *p)
 {
 	struct lease lease = {};
-	struct way way = {};
-	enum rsip_outcome why;
+	enum rsip_outcome why, sent;
 
+	if (p->kind == PACKET_FOREIGN)
+		return RSIP_OUT_PASS;
 	why = admit(p, &lease);
 	if (!why)
 		why = policy_outbound(p, &lease);
+	sent = sent_outbound(p->kind);
+	if (why == RSIP_OUT_ICMP) {
+		sent = icmp_outbound(ctx);
+		why = sent == RSIP_OUT_ICMP_ERROR || sent == RSIP_OUT_ICMP_QUERY ? RSIP_GO_ON : sent;
+	}
 	if (why)
-		return refuse(p, &lease, why);
-	why = way_by_peer(p->ip.dst, &way) ? RSIP_GO_ON : RSIP_OUT_UNREACHABLE;
-	if (!why)
-		why = way_check(&way, p->ip.len, RSIP_OUT_UNREACHABLE, RSIP_OUT_TOO_BIG);
-	if (!why && lease.new_cookie)
-		why = learn(p, &lease.target);
-	if (!why)
-		why = decapsulate(ctx, p, &way);
-	if (why)
-		return why;
-	if (way.state != RSIP_NEXTHOP_VALID)
-		return hand(ctx, &way, p->ip.len, RSIP_OUT_RESOLVE);
-	return redirect(&way, sent_outbound(p->kind));
+		return why == RSIP_OUT_TTL ? why : refuse_host(ctx, why, lease.target.bind, lease.target.generation);
+	return leave(ctx, p, &lease, sent);
 }
 
 SEC("xdp")
@@ -96,17 +271,26 @@ int rsip_public(struct xdp_md *ctx)
 {
 	struct packet p = {};
 
+	int why;
+
 	parse_plain((void *)(long)ctx->data, (void *)(long)ctx->data_end, &p);
-	return finish(inbound(ctx, &p), p.frame_len);
+	why = inbound(ctx, &p);
+	if (is_told_peer(why))
+		why = tell_peer(ctx, why);
+	return finish(why, p.frame_len);
 }
 
 SEC("xdp")
 int rsip_private(struct xdp_md *ctx)
 {
 	struct packet p = {};
+	enum rsip_outcome why;
 
 	parse_tunnelled((void *)(long)ctx->data, (void *)(long)ctx->data_end, &p);
-	return finish(outbound(ctx, &p), p.frame_len);
+	why = outbound(ctx, &p);
+	if (is_told_host(why))
+		why = tell_host(ctx, why);
+	return finish(why, p.frame_len);
 }
 
 SEC("syscall")

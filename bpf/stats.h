@@ -4,18 +4,17 @@
 
 #include "maps.h"
 
-/* The outcomes of one verdict as a set of bits. */
-#define VERDICT_FORWARD	1
-#define VERDICT_PASS	2
-#define VERDICT_DROP	3
-#define VERDICT_HAND	4
-#define X(name, verdict, text) | (__u64)(VERDICT_##verdict == VERDICT_FORWARD) << RSIP_##name
-static const __u64 forwarded = 0 RSIP_OUTCOMES(X);
+#define ACTION_FORWARD	XDP_REDIRECT
+#define ACTION_PASS	XDP_PASS
+#define ACTION_DROP	XDP_DROP
+#define ACTION_HAND	XDP_DROP
+#define ACTION_ANSWER	XDP_TX
+static const __u8 actions[RSIP_OUTCOME_COUNT] = {
+	[RSIP_GO_ON] = XDP_ABORTED,	/* never */
+#define X(name, verdict, text) [RSIP_##name] = ACTION_##verdict,
+	RSIP_OUTCOMES(X)
 #undef X
-#define X(name, verdict, text) | (__u64)(VERDICT_##verdict == VERDICT_PASS) << RSIP_##name
-static const __u64 passed = 0 RSIP_OUTCOMES(X);
-#undef X
-_Static_assert(RSIP_OUTCOME_COUNT <= 64, "more outcomes than bits");
+};
 
 static __always_inline int finish(enum rsip_outcome why, __u32 frame_len)
 {
@@ -26,9 +25,5 @@ static __always_inline int finish(enum rsip_outcome why, __u32 frame_len)
 		counter->packets++;
 		counter->bytes += frame_len;
 	}
-	if (forwarded >> key & 1)
-		return XDP_REDIRECT;
-	if (passed >> key & 1)
-		return XDP_PASS;
-	return XDP_DROP;
+	return key < RSIP_OUTCOME_COUNT ? actions[key] : XDP_DROP;
 }

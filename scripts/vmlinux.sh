@@ -9,7 +9,7 @@ set -eu
 cd "$(dirname "$0")/.."
 
 typedefs='__u8 __s8 __u16 __s16 __u32 __s32 __u64 __s64 __be16 __be32 __be64 __sum16 __wsum __kernel_sa_family_t bool'
-types='struct:ethhdr struct:iphdr struct:udphdr struct:xdp_md struct:__sk_buff struct:bpf_redir_neigh'
+types='struct:ethhdr struct:iphdr struct:udphdr struct:icmphdr struct:xdp_md struct:__sk_buff struct:bpf_redir_neigh'
 types="$types struct:bpf_sock_addr struct:bpf_sock struct:bpf_sock_tuple struct:sockaddr_in struct:in_addr"
 types="$types enum:bpf_map_type enum:xdp_action enum:bpf_adj_room_mode"
 # Enums without a name, by one of their constants

@@ -62,6 +62,7 @@ struct rsip_cookie {		/* value of rsip_cookies */
 
 #define RSIP_BIND_COOKIES	64	/* cookies one bind may hold at once (IKE-07) */
 #define RSIP_BIND_COOKIES_PEER	16	/* with so many it takes no more from a peer: those of the host come first */
+#define RSIP_BIND_QUERIES	512	/* ICMP requests of one bind that are remembered in a second (SEC-07) */
 
 struct rsip_bind {		/* value of rsip_binds, by slot */
 	__u32  generation;	/* 0: the slot is free. Written last, cleared first */
@@ -76,6 +77,8 @@ struct rsip_bind {		/* value of rsip_binds, by slot */
 	__u8   tunnel;		/* RSIP_PROTO_IPIP or RSIP_PROTO_GRE */
 	__u8   flags;		/* RSIP_BIND_* */
 	__u32  ends;		/* rsip_tick() from which on it is over, whatever the daemon does (FAIL-10) */
+	__u32  query_second;	/* the second in which `queries` were learned (SEC-07) */
+	__u32  queries;
 };
 
 #define RSIP_BIND_IPSEC		0x01	/* a RSIPSEC bind: IKE, ESP and AH are allowed */
@@ -128,17 +131,18 @@ struct rsip_client {		/* value of rsip_clients; key: Xa, __be32 */
 /*
  * May Xa use Nb at all, and for IPsec? One entry for each pair while a bind
  * of the client on that address lives, with remote 0. Under a remote policy
- * the RSIPSEC binds are found with a second look, by their remote address.
+ * the binds are found with a second look, by their remote address.
  * A RSA-IP bind shares its address with no other, so that one field serves both.
  */
 struct rsip_grant_key {		/* rsip_grants */
 	__be32 client;		/* Xa */
 	__be32 addr;		/* Nb */
-	__be32 remote;		/* 0, or the remote address of RSIPSEC binds under policy */
+	__be32 remote;		/* 0, or the remote address of binds under policy */
 };
 
 struct rsip_grant {
 	struct rsip_target ipsec;	/* a live RSIPSEC or RSA-IP bind; generation 0: none here */
+	struct rsip_target any;		/* a live bind of any kind, for ICMP; generation 0: none here */
 	__u32 flags;		/* RSIP_GRANT_* */
 	__u32 pad;		/* 0 */
 };
@@ -148,12 +152,74 @@ struct rsip_grant {
 
 struct rsip_address {		/* value of rsip_addresses; key: __be32 */
 	struct rsip_target whole;	/* the RSA-IP bind that has all of it; generation 0: none */
-	__u32 flags;		/* RSIP_ADDRESS_* */
+	__u32  flags;		/* RSIP_ADDRESS_* */
+	__be32 speaker;		/* of a pool: N's own address, from which it sends ICMP about it; 0: none */
 };
 
 #define RSIP_ADDRESS_POOL	0x01	/* an Nb: what matches no lease is dropped */
 #define RSIP_ADDRESS_SHARED	0x02	/* also N's own: what matches no lease goes to the stack */
 #define RSIP_ADDRESS_TUNNEL	0x04	/* an Na: tunnels from hosts end here */
+
+/* --- ICMP ------------------------------------------------------------------ */
+
+/*
+ * An ICMP request that X sent and whose reply is X's (IN-14). Entries of more
+ * than RSIP_ECHO_SECONDS ago are nobody's any more.
+ */
+struct rsip_echo_key {		/* rsip_echoes */
+	__be32 addr;		/* Nb */
+	__be32 peer;		/* Y */
+	__be16 id;
+	__be16 seq;
+	__u8   type;		/* of the request */
+	__u8   pad[3];		/* 0 */
+};
+
+struct rsip_echo {
+	struct rsip_target target;	/* replaced as one 64-bit word */
+	__u64 time;		/* of the request, ns of the coarse monotonic clock */
+};
+
+#define RSIP_ECHO_SECONDS	30
+
+/*
+ * Which bind sends with an SPI that Y chose: errors about ESP and AH quote it
+ * (IN-12). A cache, written by every packet that does not find its entry, one
+ * set of four to a line of the processor's cache.
+ */
+struct rsip_outspi {
+	__be32 peer;		/* Y */
+	__be32 spi;
+	__u32  bind;		/* slot, and RSIP_OUTSPI_AH */
+	__u32  generation;	/* 0: free */
+};
+
+struct rsip_outspi_set {	/* value of rsip_outspis, by rsip_outspi_set() */
+	struct rsip_outspi way[4];
+};
+
+#define RSIP_OUTSPI_AH		0x80000000
+#define RSIP_OUTSPI_WAYS	4
+#define RSIP_OUTSPI_SETS	16384	/* a power of two */
+
+/* The set for an SPI used from Nb towards Y. */
+static inline __u32 rsip_outspi_set(__be32 addr, __be32 peer, __be32 spi)
+{
+	__u32 mix = ((__u32)spi ^ (__u32)peer * 2246822519u ^ (__u32)addr) * 2654435761u;
+
+	return mix >> 16 & (RSIP_OUTSPI_SETS - 1);
+}
+
+struct rsip_bucket {		/* value of rsip_buckets, per CPU: ICMP errors that N may still send */
+	__u64 time;		/* of the last refill, ns */
+	__u64 tokens;
+};
+
+#define RSIP_BUCKET_PUBLIC	0	/* to peers */
+#define RSIP_BUCKET_PRIVATE	1	/* to hosts */
+#define RSIP_BUCKETS		2
+#define RSIP_BUCKET_BURST	100
+#define RSIP_BUCKET_RATE	1000	/* in a second, on each CPU */
 
 /* --- next hops ----------------------------------------------------------- */
 
@@ -207,7 +273,7 @@ struct rsip_event_cookie {	/* a cookie was learned (IKE-13) */
 	struct rsip_cookie_key key;
 };
 
-#define RSIP_EVENT_PACKET_MAX	2048
+#define RSIP_EVENT_PACKET_MAX	4096
 
 struct rsip_event_resolve {	/* a packet whose next hop is not known yet */
 	__u32 kind;		/* RSIP_EVENT_RESOLVE */
@@ -229,8 +295,8 @@ struct rsip_event_violation {	/* a host sent what it may not: each kind once unt
 
 /* --- outcomes: every packet ends in exactly one ------------------------------ */
 
-/* X(name, verdict, text): append only, rsip_counters is indexed by it.
- * Verdict: FORWARD redirected, PASS left to the stack, DROP, HAND given to the daemon. */
+/* X(name, verdict, text): append only, rsip_counters is indexed by it. Verdict: FORWARD redirected,
+ * PASS left to the stack, DROP, HAND given to the daemon, ANSWER dropped and the sender told by ICMP. */
 #define RSIP_OUTCOMES(X)							\
 	X(IN_ESP,		FORWARD, "ESP to the host that leased the SPI")	\
 	X(IN_AH,		FORWARD, "AH to the host that leased the SPI")	\
@@ -279,7 +345,21 @@ struct rsip_event_violation {	/* a host sent what it may not: each kind once unt
 	X(OUT_UNREACHABLE,	DROP,	 "no way to the peer, or not by a public interface") \
 	X(ERROR,		DROP,	 "a helper or a full event ring failed the packet") \
 	X(IN_WHOLE,		FORWARD, "to the host that leased the whole address") \
-	X(OUT_WHOLE,		FORWARD, "from a host that leased the whole address")
+	X(OUT_WHOLE,		FORWARD, "from a host that leased the whole address") \
+	X(IN_ICMP_ERROR,	FORWARD, "ICMP error to the host whose packet it quotes") \
+	X(IN_ICMP_REPLY,	FORWARD, "ICMP reply to the host that asked")	\
+	X(IN_ICMP_REQUEST,	PASS,	 "ICMP request: N's stack answers")	\
+	X(IN_SPLIT,		HAND,	 "larger than the MTU towards the host: handed to rsipd to be fragmented") \
+	X(IN_TOO_BIG_TOLD,	ANSWER,	 "larger than the MTU towards the host: the peer was told") \
+	X(IN_TTL_TOLD,		ANSWER,	 "TTL would reach 0: the peer was told") \
+	X(OUT_ICMP_ERROR,	FORWARD, "ICMP error from a host, about a packet it got") \
+	X(OUT_ICMP_QUERY,	FORWARD, "ICMP request or reply from a host")	\
+	X(OUT_ICMP_TAKEN,	DROP,	 "ICMP request with an identifier that another host uses now") \
+	X(OUT_ICMP_LIMIT,	DROP,	 "too many ICMP requests in a second")	\
+	X(OUT_SPLIT,		HAND,	 "larger than the MTU towards the peer: handed to rsipd to be fragmented") \
+	X(OUT_TOO_BIG_TOLD,	ANSWER,	 "larger than the MTU towards the peer: the host was told") \
+	X(OUT_TTL_TOLD,		ANSWER,	 "TTL would reach 0: the host was told") \
+	X(OUT_UNREACHABLE_TOLD,	ANSWER,	 "no way to the peer: the host was told")
 
 enum rsip_outcome {
 	RSIP_GO_ON,		/* not an outcome: the next step decides. Its counter stays 0 */
@@ -300,13 +380,16 @@ _Static_assert(sizeof(struct rsip_spi_key) == 12, "hidden padding");
 _Static_assert(sizeof(struct rsip_port_key) == 8, "hidden padding");
 _Static_assert(sizeof(struct rsip_cookie_key) == 16, "hidden padding");
 _Static_assert(sizeof(struct rsip_cookie) == 16, "hidden padding");
-_Static_assert(sizeof(struct rsip_bind) == 40, "hidden padding");
+_Static_assert(sizeof(struct rsip_bind) == 48, "hidden padding");
 _Static_assert(sizeof(struct rsip_remote_key) == 12, "hidden padding");
 _Static_assert(sizeof(struct rsip_peer_key) == 8, "hidden padding");
-_Static_assert(sizeof(struct rsip_address) == 12, "hidden padding");
+_Static_assert(sizeof(struct rsip_address) == 16, "hidden padding");
 _Static_assert(sizeof(struct rsip_client) == 24, "hidden padding");
 _Static_assert(sizeof(struct rsip_grant_key) == 12, "hidden padding");
-_Static_assert(sizeof(struct rsip_grant) == 16, "hidden padding");
+_Static_assert(sizeof(struct rsip_grant) == 24, "hidden padding");
+_Static_assert(sizeof(struct rsip_echo_key) == 16, "hidden padding");
+_Static_assert(sizeof(struct rsip_echo) == 16, "hidden padding");
+_Static_assert(sizeof(struct rsip_outspi_set) == 64, "not one cache line");
 _Static_assert(sizeof(struct rsip_nexthop) == 28, "hidden padding");
 _Static_assert(sizeof(struct rsip_route) == 8, "hidden padding");
 _Static_assert(sizeof(struct rsip_event_cookie) == 32, "hidden padding");

@@ -49,6 +49,11 @@ static uint32_t addr(const char *name)
 	return name ? ntohl(pkt_addr(name)) : 0;
 }
 
+static bool may_be_peer(uint32_t to)
+{
+	return to >> 24 != 0 && to >> 24 != 127 && to >> 24 < 224;
+}
+
 /* --- the world ------------------------------------------------------------------- */
 
 static bool is_live(const struct world_bind *bind)
@@ -273,6 +278,104 @@ static void read_ip(struct bytes ip, enum side side, struct read *r)
 	r->kind = is_fragment(ip) ? K_FRAGMENT : read_payload(payload_of(r->ip), get8(ip, 9), side, r);
 }
 
+/* --- ICMP -------------------------------------------------------------------------- */
+
+enum { ICMP_ERROR, ICMP_REQUEST, ICMP_REPLY, ICMP_NEITHER };
+
+static int icmp_class(unsigned int type)
+{
+	static const int classes[] = {
+		[0] = ICMP_REPLY, [3] = ICMP_ERROR, [8] = ICMP_REQUEST, [11] = ICMP_ERROR, [12] = ICMP_ERROR,
+		[13] = ICMP_REQUEST, [14] = ICMP_REPLY, [17] = ICMP_REQUEST, [18] = ICMP_REPLY,
+	};
+
+	if (type > 18 || (type && !classes[type] && type != 3 && type != 11 && type != 12))
+		return ICMP_NEITHER;
+	return classes[type];
+}
+
+/* The message of a packet; length 0: it has none that can be read. */
+static struct bytes icmp_of(const struct read *r)
+{
+	struct bytes message = payload_of(r->ip);
+
+	return message.len < 8 ? (struct bytes){ 0 } : message;
+}
+
+/* What an error quotes, as the packet that once came in on `side`. False: it cannot be told. */
+static bool read_quote(struct bytes message, enum side side, struct read *q)
+{
+	struct bytes ip = tail(message, 8), data;
+	size_t header;
+
+	if (ip.len < 20)
+		return false;
+	header = (get8(ip, 0) & 15) * 4;
+	if (get8(ip, 0) >> 4 != 4 || header < 20 || get16(ip, 6) & 0x1fff || ip.len < header + 8)
+		return false;
+	*q = (struct read){ .ip = ip, .src = get32(ip, 12), .dst = get32(ip, 16), .kind = K_OTHER };
+	data = tail(ip, header);
+	switch (get8(ip, 9)) {
+	case 6:
+	case 17:
+		q->sport = get16(data, 0);
+		q->dport = get16(data, 2);
+		q->ports = true;
+		q->kind = K_PORT;
+		break;
+	case 50:
+		q->spi = get32(data, 0);
+		q->kind = K_ESP;
+		break;
+	case 51:
+		q->spi = get32(data, 4);
+		q->kind = K_AH;
+		break;
+	case 1:
+		q->kind = K_ICMP;
+	}
+	if (get8(ip, 9) == 17) {
+		unsigned int port = side == PUBLIC ? q->dport : q->sport;
+		size_t skip = port == 4500 ? 12 : 8;
+
+		if (port == 4500 && data.len >= 12 && get32(data, 8)) {
+			q->spi = get32(data, 8);
+			q->kind = K_NATT;
+		} else if (port == 4500 && data.len < 12) {
+			q->kind = K_CUT;
+		} else if (port == 500 || port == 4500) {
+			q->kind = data.len < skip + 8 ? K_SHORT : K_IKE;
+			q->cookie = data.len < skip + 8 ? 0 : get64(data, skip);
+		}
+	}
+	return true;
+}
+
+static struct model_note *note_of(struct model *m, const struct model_note *key)
+{
+	for (size_t i = 0; i < m->note_count; i++)
+		if (m->notes[i].proto == key->proto && m->notes[i].type == key->type && m->notes[i].addr == key->addr &&
+		    m->notes[i].peer == key->peer && m->notes[i].field == key->field)
+			return &m->notes[i];
+	return NULL;
+}
+
+static void note(struct model *m, const struct model_note *now)
+{
+	struct model_note *there = note_of(m, now);
+
+	if (!there) {
+		cr_assert_lt(m->note_count, MODEL_NOTES);
+		there = &m->notes[m->note_count++];
+	}
+	*there = *now;
+}
+
+static struct model_note request_note(uint32_t at, uint32_t peer, unsigned int type, struct bytes message)
+{
+	return (struct model_note){ .proto = 1, .type = type, .addr = at, .peer = peer, .field = get32(message, 4) };
+}
+
 /* --- writing ----------------------------------------------------------------------- */
 
 static void put(struct frame *f, const void *bytes, size_t len)
@@ -352,22 +455,127 @@ static void put_inner(struct frame *out, struct bytes ip, unsigned int tos)
 	checksum(header);
 }
 
-static void put_outer(struct frame *out, const struct world_bind *bind, struct bytes ip)
+static void put_tunnel(struct frame *out, unsigned int tunnel, uint32_t gateway, uint32_t client, struct bytes ip)
 {
-	bool gre = bind->tunnel == RSIP_PROTO_GRE, df = get16(ip, 6) & 0x4000;
+	bool gre = tunnel == RSIP_PROTO_GRE, df = get16(ip, 6) & 0x4000;
 	uint8_t *header = out->data + out->len;
 
 	put16(out, 0x4500 | get8(ip, 1));
 	put16(out, (unsigned int)ip.len + 20 + gre * 4);
 	put16(out, df ? 0 : get16(ip, 4));
 	put16(out, df ? 0x4000 : 0);
-	put16(out, 64 << 8 | bind->tunnel);
+	put16(out, 64 << 8 | tunnel);
 	put16(out, 0);
-	put32(out, addr("NA"));
-	put32(out, addr(bind->client));
+	put32(out, gateway);
+	put32(out, client);
 	checksum(header);
 	if (gre)
 		put32(out, 0x0800);
+}
+
+static void put_outer(struct frame *out, const struct world_bind *bind, struct bytes ip)
+{
+	put_tunnel(out, bind->tunnel, addr("NA"), addr(bind->client), ip);
+}
+
+/* --- what N says itself -------------------------------------------------------------- */
+
+/* Is anybody to be told about this packet? */
+static bool may_tell(const struct read *r)
+{
+	struct bytes message;
+
+	if (get16(r->ip, 6) & 0x1fff || !may_be_peer(r->src) || !may_be_peer(r->dst))
+		return false;
+	if (get8(r->ip, 9) != 1)
+		return true;
+	message = icmp_of(r);
+	return message.len && icmp_class(get8(message, 0)) != ICMP_ERROR;
+}
+
+static uint32_t speaker_of(uint32_t at, uint32_t otherwise)
+{
+	for (size_t i = 0; i < WORLD_ADDRESSES; i++)
+		if (addr(world_addresses[i].addr) == at && world_addresses[i].speaker)
+			return addr(world_addresses[i].speaker);
+	return otherwise;
+}
+
+/* An ICMP error about a packet, as an IPv4 packet in `out`. */
+static void error_about(const struct read *r, unsigned int type, unsigned int code, size_t mtu, uint32_t from,
+			struct frame *out)
+{
+	struct bytes quote = head(r->ip, 548);
+	unsigned long sum = 0;
+
+	quote.len -= quote.len % 4;
+	out->len = 0;
+	put16(out, 0x45c0);
+	put16(out, (unsigned int)(28 + quote.len));
+	put32(out, 0x4000);
+	put16(out, 64 << 8 | 1);
+	put16(out, 0);
+	put32(out, from);
+	put32(out, r->src);
+	checksum(out->data);
+	put16(out, type << 8 | code);
+	put16(out, 0);
+	put32(out, (uint32_t)mtu);
+	put(out, quote.at, quote.len);
+	for (size_t i = 20; i < out->len; i += 2)
+		sum += (unsigned int)out->data[i] << 8 | out->data[i + 1];
+	while (sum > 0xffff)
+		sum = (sum >> 16) + (sum & 0xffff);
+	out->data[22] = (uint8_t)(~sum >> 8);
+	out->data[23] = (uint8_t)~sum;
+}
+
+/* The Ethernet header of what came, with the MAC addresses exchanged. */
+static void put_back(struct frame *out, const struct frame *in, struct bytes ip)
+{
+	put(out, in->data + 6, 6);
+	put(out, in->data, 6);
+	put(out, in->data + 12, (size_t)(ip.at - in->data) - 12);
+}
+
+static void tell_peer(const struct frame *in, const struct read *r, size_t mtu, struct verdict *out)
+{
+	static struct frame error;
+
+	if (!may_tell(r))
+		return;
+	if (out->outcome == RSIP_IN_TTL)
+		error_about(r, 11, 0, 0, speaker_of(r->dst, r->dst), &error);
+	else
+		error_about(r, 3, 4, mtu, speaker_of(r->dst, r->dst), &error);
+	out->outcome = out->outcome == RSIP_IN_TTL ? RSIP_IN_TTL_TOLD : RSIP_IN_TOO_BIG_TOLD;
+	put_back(&out->out, in, r->ip);
+	put(&out->out, error.data, error.len);
+}
+
+static void tell_host(const struct frame *in, struct bytes outer, const struct read *r, size_t mtu,
+		      struct verdict *out)
+{
+	uint32_t from = speaker_of(r->src, get32(outer, 16));
+	static struct frame error;
+	struct bytes ip = { error.data, 0 };
+
+	if (!may_tell(r))
+		return;
+	if (out->outcome == RSIP_OUT_TTL) {
+		error_about(r, 11, 0, 0, from, &error);
+		out->outcome = RSIP_OUT_TTL_TOLD;
+	} else if (out->outcome == RSIP_OUT_TOO_BIG) {
+		error_about(r, 3, 4, mtu, from, &error);
+		out->outcome = RSIP_OUT_TOO_BIG_TOLD;
+	} else {
+		error_about(r, 3, 0, 0, from, &error);
+		out->outcome = RSIP_OUT_UNREACHABLE_TOLD;
+	}
+	ip.len = error.len;
+	put_back(&out->out, in, outer);
+	put_tunnel(&out->out, get8(outer, 9), get32(outer, 16), get32(outer, 12), ip);
+	put(&out->out, error.data, error.len);
 }
 
 /* A new cookie of a bind that may have `max`; false: no more. */
@@ -458,6 +666,100 @@ static bool may_talk(const struct world_bind *bind, const struct read *r, uint32
 	return is_remote(bind, peer) && (!seen || !bind->remote_port || bind->remote_port == port);
 }
 
+/* Of an error or a reply: the host whose it is. `seen`: as whose packet the policy shall judge it. */
+static const struct world_bind *whose_icmp(struct model *m, const struct read *r, struct read *seen, uint32_t *peer,
+					   enum rsip_outcome *sent)
+{
+	struct bytes message = icmp_of(r);
+	const struct model_cookie *cookie;
+	struct model_note *found, key;
+	struct read q;
+
+	*peer = 0;
+	*sent = RSIP_IN_ICMP_REPLY;
+	if (icmp_class(get8(message, 0)) == ICMP_REPLY) {
+		if (bind_of_address(r->dst))
+			return bind_of_address(r->dst);
+		key = request_note(r->dst, r->src, get8(message, 0) ? get8(message, 0) - 1 : 8, message);
+		found = note_of(m, &key);
+		return found ? found->bind : NULL;
+	}
+	*sent = RSIP_IN_ICMP_ERROR;
+	if (!read_quote(message, PRIVATE, &q) || q.src != r->dst)
+		return NULL;
+	seen->src = q.dst;
+	seen->sport = q.dport;
+	seen->ports = q.ports;
+	seen->kind = bind_of_address(r->dst) ? K_WHOLE : q.kind;
+	if (seen->kind == K_WHOLE)
+		return bind_of_address(r->dst);
+	key = (struct model_note){ q.kind == K_AH ? 51 : 50, 0, q.src, q.dst, q.spi, NULL };
+	if (q.kind == K_ICMP)
+		key = request_note(q.src, q.dst, get8(payload_of(q.ip), 0), payload_of(q.ip));
+	found = q.kind == K_ESP || q.kind == K_AH || q.kind == K_NATT || q.kind == K_ICMP ? note_of(m, &key) : NULL;
+	if (found || q.kind == K_ESP || q.kind == K_AH || q.kind == K_ICMP || q.kind == K_OTHER)
+		return found ? found->bind : NULL;
+	cookie = q.kind == K_IKE ? cookie_of(m, q.cookie, q.src, q.sport) : NULL;
+	if (cookie) {
+		*peer = cookie->peer;
+		return cookie->bind;
+	}
+	return bind_of_port(q.src, q.sport);
+}
+
+/* Into the tunnel of the bind, as `seen` by its policy. */
+static void deliver(struct model *m, const struct frame *in, const struct read *r, const struct read *seen,
+		    uint32_t peer, const struct world_bind *bind, bool is_new, enum rsip_outcome sent,
+		    struct verdict *out)
+{
+	const struct world_hop *hop = &world_hops[bind->hop];
+	size_t push = bind->tunnel == RSIP_PROTO_GRE ? 24 : 20, len = r->ip.len + push;
+
+	if ((peer && peer != seen->src) || !may_talk(bind, seen, seen->src, seen->sport))
+		out->outcome = RSIP_IN_REMOTE;
+	else if (get8(r->ip, 8) <= 1)
+		out->outcome = RSIP_IN_TTL;
+	else if (hop->state == RSIP_NEXTHOP_REJECT)
+		out->outcome = RSIP_IN_UNREACHABLE;
+	else if (hop->state == RSIP_NEXTHOP_VALID && len > hop->mtu && get16(r->ip, 6) & 0x4000)
+		out->outcome = RSIP_IN_TOO_BIG;
+	else if (is_new && !learn(m, bind, r, r->dst, r->dport, r->src, RSIP_BIND_COOKIES_PEER))
+		out->outcome = RSIP_IN_NO_COOKIE;
+	else if (hop->state == RSIP_NEXTHOP_VALID && len > hop->mtu)
+		out->outcome = RSIP_IN_SPLIT;
+	else if (hop->state != RSIP_NEXTHOP_VALID && len > RSIP_EVENT_PACKET_MAX)
+		out->outcome = RSIP_ERROR;
+	else
+		out->outcome = hop->state == RSIP_NEXTHOP_VALID ? sent : RSIP_IN_RESOLVE;
+	if (out->outcome == RSIP_IN_TTL || out->outcome == RSIP_IN_TOO_BIG)
+		tell_peer(in, r, hop->mtu - push, out);
+	if (out->outcome != sent && out->outcome != RSIP_IN_RESOLVE && out->outcome != RSIP_IN_SPLIT)
+		return;
+	put_ethernet(&out->out, bind->hop);
+	put_outer(&out->out, bind, r->ip);
+	put_inner(&out->out, r->ip, get8(r->ip, 1));
+}
+
+static void public_icmp(struct model *m, const struct frame *in, struct read *r, struct verdict *out)
+{
+	struct bytes message = icmp_of(r);
+	int class = message.len ? icmp_class(get8(message, 0)) : ICMP_NEITHER;
+	const struct world_bind *bind = NULL;
+	enum rsip_outcome sent;
+	struct read seen = *r;
+	uint32_t peer;
+
+	if (class == ICMP_ERROR || class == ICMP_REPLY)
+		bind = whose_icmp(m, r, &seen, &peer, &sent);
+	if (bind) {
+		deliver(m, in, r, &seen, peer, bind, false, sent, out);
+		return;
+	}
+	out->outcome = nobodys(r);
+	if (out->outcome == RSIP_IN_ICMP && class == ICMP_REQUEST)
+		out->outcome = RSIP_IN_ICMP_REQUEST;
+}
+
 static void model_public(struct model *m, const struct frame *in, struct verdict *out)
 {
 	static const enum rsip_outcome sent[] = {
@@ -466,42 +768,23 @@ static void model_public(struct model *m, const struct frame *in, struct verdict
 	};
 	const struct world_bind *bind;
 	struct bytes ip = ipv4_of(in);
-	const struct world_hop *hop;
 	struct read r;
 	uint32_t peer;
 	bool is_new;
-	size_t len;
 
 	out->outcome = RSIP_IN_PASS;
 	if (!ip.len)
 		return;
 	read_ip(ip, PUBLIC, &r);
-	bind = whose(m, &r, &peer, &is_new);
-	if (!bind) {
-		out->outcome = nobodys(&r);
+	if (r.kind == K_ICMP) {
+		public_icmp(m, in, &r, out);
 		return;
 	}
-	hop = &world_hops[bind->hop];
-	len = r.ip.len + (bind->tunnel == RSIP_PROTO_GRE ? 24 : 20);
-	if ((peer && peer != r.src) || !may_talk(bind, &r, r.src, r.sport))
-		out->outcome = RSIP_IN_REMOTE;
-	else if (get8(r.ip, 8) <= 1)
-		out->outcome = RSIP_IN_TTL;
-	else if (hop->state == RSIP_NEXTHOP_REJECT)
-		out->outcome = RSIP_IN_UNREACHABLE;
-	else if (hop->state == RSIP_NEXTHOP_VALID && len > hop->mtu)
-		out->outcome = RSIP_IN_TOO_BIG;
-	else if (is_new && !learn(m, bind, &r, r.dst, r.dport, r.src, RSIP_BIND_COOKIES_PEER))
-		out->outcome = RSIP_IN_NO_COOKIE;
-	else if (hop->state != RSIP_NEXTHOP_VALID && len > RSIP_EVENT_PACKET_MAX)
-		out->outcome = RSIP_ERROR;
+	bind = whose(m, &r, &peer, &is_new);
+	if (bind)
+		deliver(m, in, &r, &r, peer, bind, is_new, sent[r.kind], out);
 	else
-		out->outcome = hop->state == RSIP_NEXTHOP_VALID ? sent[r.kind] : RSIP_IN_RESOLVE;
-	if (out->outcome != sent[r.kind] && out->outcome != RSIP_IN_RESOLVE)
-		return;
-	put_ethernet(&out->out, bind->hop);
-	put_outer(&out->out, bind, r.ip);
-	put_inner(&out->out, r.ip, get8(r.ip, 1));
+		out->outcome = nobodys(&r);
 }
 
 /* --- private side ------------------------------------------------------------------ */
@@ -537,9 +820,12 @@ static const struct world_bind *ipsec_bind(uint32_t client, const struct read *r
 	if (!grant)
 		return NULL;
 	bind = bind_of_slot(grant->slot);
-	if (!(grant->flags & RSIP_GRANT_BY_REMOTE) || (bind && is_remote(bind, r->dst)))
+	if (bind && is_remote(bind, r->dst))
 		return bind;
-	*why = RSIP_OUT_REMOTE_ADDRESS;
+	if (bind || grant->flags & RSIP_GRANT_BY_REMOTE)
+		*why = RSIP_OUT_REMOTE_ADDRESS;
+	if (!(grant->flags & RSIP_GRANT_BY_REMOTE))
+		return NULL;
 	grant = grant_of(client, r->src, r->dst);
 	return grant ? bind_of_slot(grant->slot) : NULL;
 }
@@ -618,11 +904,6 @@ static int tos_after(struct bytes outer, struct bytes inner)
 	return (int)(dscp | (out == 1 ? 1 : in));
 }
 
-static bool may_be_peer(uint32_t to)
-{
-	return to >> 24 != 0 && to >> 24 != 127 && to >> 24 < 224;
-}
-
 /* The reason that is told for a refused packet. */
 static enum rsip_outcome reason(struct bytes outer, const struct read *inner, enum rsip_outcome why)
 {
@@ -658,20 +939,16 @@ static unsigned int hop_of(uint32_t peer)
 	return HOP_NONE;
 }
 
-/* Allowed: the way to the peer, and the cookie. */
-static void leave(struct model *m, struct bytes outer, const struct read *r, const struct world_bind *bind,
-		  bool is_new, struct verdict *out)
+/* Allowed: the way to the peer, and what is learned. `sent`: the outcome when it leaves. */
+static void leave(struct model *m, const struct frame *in, struct bytes outer, const struct read *r,
+		  const struct world_bind *bind, bool is_new, enum rsip_outcome sent, struct verdict *out)
 {
-	static const enum rsip_outcome sent[] = {
-		[K_ESP] = RSIP_OUT_ESP,	  [K_AH] = RSIP_OUT_AH,	    [K_IKE] = RSIP_OUT_IKE,
-		[K_NATT] = RSIP_OUT_NATT, [K_PORT] = RSIP_OUT_PORT, [K_KEEPALIVE] = RSIP_OUT_NATT,
-		[K_WHOLE] = RSIP_OUT_WHOLE,
-	};
 	unsigned int hop = hop_of(r->dst), state = hop ? world_hops[hop].state : RSIP_NEXTHOP_UNRESOLVED;
+	bool big = state == RSIP_NEXTHOP_VALID && r->ip.len > world_hops[hop].mtu;
 
 	if (!may_be_peer(r->dst) || state == RSIP_NEXTHOP_REJECT)
 		out->outcome = RSIP_OUT_UNREACHABLE;
-	else if (state == RSIP_NEXTHOP_VALID && r->ip.len > world_hops[hop].mtu)
+	else if (big && get16(r->ip, 6) & 0x4000)
 		out->outcome = RSIP_OUT_TOO_BIG;
 	else if (is_new && !r->cookie)
 		out->outcome = RSIP_OUT_COOKIE_ZERO;
@@ -679,9 +956,15 @@ static void leave(struct model *m, struct bytes outer, const struct read *r, con
 		out->outcome = RSIP_OUT_COOKIE_LIMIT;
 	else
 		out->outcome = RSIP_GO_ON;
+	if (out->outcome == RSIP_OUT_UNREACHABLE || out->outcome == RSIP_OUT_TOO_BIG)
+		tell_host(in, outer, r, world_hops[hop].mtu, out);
 	if (out->outcome)
 		return;
-	out->outcome = state == RSIP_NEXTHOP_VALID ? sent[r->kind] : RSIP_OUT_RESOLVE;
+	if (r->kind == K_ESP || r->kind == K_AH || r->kind == K_NATT)
+		note(m, &(struct model_note){ r->kind == K_AH ? 51 : 50, 0, r->src, r->dst, r->spi, bind });
+	out->outcome = state == RSIP_NEXTHOP_VALID ? sent : RSIP_OUT_RESOLVE;
+	if (big)
+		out->outcome = RSIP_OUT_SPLIT;
 	if (out->outcome == RSIP_OUT_RESOLVE && r->ip.len > RSIP_EVENT_PACKET_MAX) {
 		out->outcome = RSIP_ERROR;
 		return;
@@ -690,11 +973,87 @@ static void leave(struct model *m, struct bytes outer, const struct read *r, con
 	put_inner(&out->out, r->ip, (unsigned int)tos_after(outer, r->ip));
 }
 
+/* Any bind of the sender on this address that allows this peer. */
+static const struct world_bind *any_bind(uint32_t client, const struct read *r, enum rsip_outcome *why)
+{
+	const struct world_grant *grant = grant_of(client, r->src, 0);
+	const struct world_bind *bind = grant ? bind_of_slot(grant->any) : NULL;
+
+	*why = grant ? RSIP_OUT_REMOTE_ADDRESS : RSIP_OUT_ICMP;
+	if (!grant || (bind && is_remote(bind, r->dst)))
+		return bind;
+	grant = grant_of(client, r->src, r->dst);
+	return grant ? bind_of_slot(grant->any) : NULL;
+}
+
+/* The bind that got the packet which the sender's error quotes; `seen`: what the policy shall judge. */
+static const struct world_bind *quoted_bind(const struct model *m, uint32_t client, const struct read *r,
+					    struct bytes message, struct read *seen)
+{
+	const struct world_bind *bind;
+	struct read q;
+	uint32_t peer;
+	bool is_new;
+
+	if (!read_quote(message, PUBLIC, &q) || q.dst != r->src || q.src != r->dst)
+		return NULL;
+	bind = by_number(m, &q, &peer, &is_new);
+	if (!bind || is_new || addr(bind->client) != client)
+		return NULL;
+	seen->dport = q.sport;
+	seen->ports = q.ports;
+	seen->kind = q.kind;
+	return bind;
+}
+
+static enum rsip_outcome learn_request(struct model *m, const struct world_bind *bind, const struct read *r,
+				       struct bytes message)
+{
+	struct model_note now = request_note(r->src, r->dst, get8(message, 0), message), *there = note_of(m, &now);
+
+	if (there && strcmp(there->bind->client, bind->client))
+		return RSIP_OUT_ICMP_TAKEN;
+	now.bind = bind;
+	note(m, &now);
+	return RSIP_GO_ON;
+}
+
+static void private_icmp(struct model *m, const struct frame *in, struct bytes outer, const struct read *r,
+			 struct verdict *out)
+{
+	struct bytes message = icmp_of(r);
+	int class = message.len ? icmp_class(get8(message, 0)) : ICMP_NEITHER;
+	const struct world_bind *bind = NULL;
+	enum rsip_outcome why = RSIP_OUT_ICMP;
+	struct read seen = *r;
+
+	if (class == ICMP_ERROR)
+		bind = quoted_bind(m, get32(outer, 12), r, message, &seen);
+	else if (class != ICMP_NEITHER)
+		bind = any_bind(get32(outer, 12), r, &why);
+	if (bind)
+		why = policy(outer, &seen, bind);
+	if (!why && class == ICMP_REQUEST)
+		why = learn_request(m, bind, r, message);
+	out->outcome = why;
+	if (why == RSIP_OUT_TTL)
+		tell_host(in, outer, r, 0, out);
+	else if (why)
+		out->outcome = reason(outer, r, why);
+	else
+		leave(m, in, outer, r, bind, false, class == ICMP_ERROR ? RSIP_OUT_ICMP_ERROR : RSIP_OUT_ICMP_QUERY, out);
+}
+
 static void model_private(struct model *m, const struct frame *in, struct verdict *out)
 {
 	static const enum rsip_outcome unfit[] = {
-		[K_ICMP] = RSIP_OUT_ICMP,     [K_FRAGMENT] = RSIP_OUT_FRAGMENT, [K_TUNNEL] = RSIP_OUT_NESTED,
+		[K_FRAGMENT] = RSIP_OUT_FRAGMENT, [K_TUNNEL] = RSIP_OUT_NESTED,
 		[K_OTHER] = RSIP_OUT_PROTOCOL, [K_BAD] = RSIP_OUT_MALFORMED,
+	};
+	static const enum rsip_outcome sent[] = {
+		[K_ESP] = RSIP_OUT_ESP,	  [K_AH] = RSIP_OUT_AH,	    [K_IKE] = RSIP_OUT_IKE,
+		[K_NATT] = RSIP_OUT_NATT, [K_PORT] = RSIP_OUT_PORT, [K_KEEPALIVE] = RSIP_OUT_NATT,
+		[K_WHOLE] = RSIP_OUT_WHOLE,
 	};
 	const struct world_bind *bind;
 	enum rsip_outcome why = RSIP_GO_ON;
@@ -721,6 +1080,10 @@ static void model_private(struct model *m, const struct frame *in, struct verdic
 	}
 	read_ip(inside, PRIVATE, &r);
 	bind = r.kind == K_BAD ? NULL : whole_bind(get32(outer, 12), &r);
+	if (!bind && r.kind == K_ICMP) {
+		private_icmp(m, in, outer, &r, out);
+		return;
+	}
 	if (!bind && r.kind > K_CUT) {
 		out->outcome = reason(outer, &r, unfit[r.kind]);
 		return;
@@ -729,11 +1092,13 @@ static void model_private(struct model *m, const struct frame *in, struct verdic
 		bind = allowed_by(m, get32(outer, 12), &r, &is_new, &why);
 	if (bind)
 		why = policy(outer, &r, bind);
-	if (why) {
+	out->outcome = why;
+	if (why == RSIP_OUT_TTL)
+		tell_host(in, outer, &r, 0, out);
+	else if (why)
 		out->outcome = reason(outer, &r, why);
-		return;
-	}
-	leave(m, outer, &r, bind, is_new, out);
+	else
+		leave(m, in, outer, &r, bind, is_new, sent[r.kind], out);
 }
 
 void model_run(struct model *m, enum side side, const struct frame *in, struct verdict *out)

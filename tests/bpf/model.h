@@ -9,6 +9,7 @@
 #include "run.h"
 
 #define MODEL_COOKIES	512
+#define MODEL_NOTES	4096
 
 struct model_cookie {
 	uint64_t cookie;	/* as on the wire, first byte highest */
@@ -18,9 +19,17 @@ struct model_cookie {
 	const struct world_bind *bind;
 };
 
+struct model_note {		/* an ICMP request, or an SPI that a host sent with */
+	unsigned int proto, type;	/* 1 and the type of the request, or 50, or 51 */
+	uint32_t addr, peer, field;	/* identifier and sequence number, or SPI */
+	const struct world_bind *bind;
+};
+
 struct model {
 	struct model_cookie cookies[MODEL_COOKIES];
 	size_t cookie_count;
+	struct model_note notes[MODEL_NOTES];
+	size_t note_count;
 };
 
 struct verdict {

@@ -329,8 +329,11 @@ static void write_layer(struct frame *f, const struct layer *l)
 		write_ipsec(f, l);
 		break;
 	case ICMP:
-		put32(f, option(l, "type", 8) << 24 | 0xc5c5);
-		put32(f, 0x00010001);
+		put32(f, option(l, "type", 8) << 24 | option(l, "code", 0) << 16 | (has(l, "sum") ? 0 : 0xc5c5));
+		if (has(l, "id") || option(l, "type", 8) == 8)
+			put32(f, option(l, "id", 1) << 16 | option(l, "seq", 1));
+		else
+			put32(f, option(l, "mtu", 0));
 		break;
 	case GRE:
 		write_gre(f, l);
@@ -392,6 +395,10 @@ static void finish_layer(struct frame *f, const struct layer *l, const struct la
 	case UDP:
 		if (!has(l, "len"))
 			set16(f, l->at + 4, (unsigned int)(end - l->at));
+		break;
+	case ICMP:
+		if (has(l, "sum"))
+			set16(f, l->at + 2, checksum(f->data + l->at, end - l->at));
 		break;
 	default:
 		break;

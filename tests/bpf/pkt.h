@@ -8,7 +8,9 @@
  *   ip SRC > DST [ttl N] [tos N] [id N] [df] [mf] [frag N] [opts BYTES]
  *      [proto N] [ver N] [ihl N] [len N]     the last four override what is right
  *   udp SPORT > DPORT [len N]      tcp SPORT > DPORT [opts BYTES] [off WORDS]
- *   esp SPI        ah SPI [icv BYTES]   icmp [type N]
+ *   esp SPI        ah SPI [icv BYTES]
+ *   icmp [type N] [code N] [id N] [seq N] [mtu N] [sum]
+ *                  sum: the right checksum; without it one that must not change
  *   gre [csum] [key] [seq] [flags N] [type N]
  *   ike COOKIE     the ISAKMP header, first 8 bytes COOKIE
  *   marker         four zero bytes (RFC 3948)

@@ -79,7 +79,7 @@ const char *outcome_name(enum rsip_outcome outcome)
 
 int outcome_action(enum rsip_outcome outcome)
 {
-	enum { FORWARD = XDP_REDIRECT, PASS = XDP_PASS, DROP = XDP_DROP, HAND = XDP_DROP };
+	enum { FORWARD = XDP_REDIRECT, PASS = XDP_PASS, DROP = XDP_DROP, HAND = XDP_DROP, ANSWER = XDP_TX };
 	static const int actions[] = {
 		0,
 #define X(name, verdict, text) verdict,
@@ -88,6 +88,12 @@ int outcome_action(enum rsip_outcome outcome)
 	};
 
 	return actions[outcome];
+}
+
+bool outcome_hands(enum rsip_outcome outcome)
+{
+	return outcome == RSIP_IN_RESOLVE || outcome == RSIP_OUT_RESOLVE || outcome == RSIP_IN_SPLIT ||
+	       outcome == RSIP_OUT_SPLIT;
 }
 
 __u32 world_generation(__u32 slot)
@@ -130,6 +136,8 @@ static void fill_grant(struct world *w, const struct world_grant *from)
 		key.remote = pkt_addr(from->remote);
 	if (from->slot)
 		grant.ipsec = (struct rsip_target){ from->slot, world_generation(from->slot) };
+	if (from->any)
+		grant.any = (struct rsip_target){ from->any, world_generation(from->any) };
 	set(w->skel->maps.rsip_grants, &key, &grant);
 }
 
@@ -167,7 +175,7 @@ static void fill_bind(struct world *w, size_t i)
 		    &(struct rsip_remote_key){ .bind = target, .addr = pkt_addr(world_binds[i].remotes[r]) }, &(__u32){ 1 });
 	if (world_binds[i].whole)
 		set(w->skel->maps.rsip_addresses, &spi.addr,
-		    &(struct rsip_address){ .flags = RSIP_ADDRESS_POOL, .whole = target });
+		    &(struct rsip_address){ .flags = RSIP_ADDRESS_POOL, .whole = target, .speaker = pkt_addr("N") });
 	if (!world_binds[i].spi)
 		return;
 	spi.proto = RSIP_PROTO_ESP;
@@ -206,39 +214,39 @@ static void fill_hops(struct world *w)
 const char *const world_clients[WORLD_CLIENTS] = { "X1", "X2", "X3", "X4", "X5", "X6", "XD", "XR", "XV", "XM" };
 
 const struct world_address world_addresses[WORLD_ADDRESSES] = {
-	{ "NB", RSIP_ADDRESS_POOL },
-	{ "NB2", RSIP_ADDRESS_POOL },
-	{ "NB3", RSIP_ADDRESS_POOL },
-	{ "W1", RSIP_ADDRESS_POOL },
-	{ "W2", RSIP_ADDRESS_POOL },
-	{ "W3", RSIP_ADDRESS_POOL },
-	{ "SH", RSIP_ADDRESS_POOL | RSIP_ADDRESS_SHARED },
-	{ "NA", RSIP_ADDRESS_TUNNEL },
-	{ "NA2", RSIP_ADDRESS_TUNNEL },
+	{ "NB", RSIP_ADDRESS_POOL, "N" },
+	{ "NB2", RSIP_ADDRESS_POOL, NULL },
+	{ "NB3", RSIP_ADDRESS_POOL, "N" },
+	{ "W1", RSIP_ADDRESS_POOL, "N" },
+	{ "W2", RSIP_ADDRESS_POOL, "N" },
+	{ "W3", RSIP_ADDRESS_POOL, "N" },
+	{ "SH", RSIP_ADDRESS_POOL | RSIP_ADDRESS_SHARED, "SH" },
+	{ "NA", RSIP_ADDRESS_TUNNEL, NULL },
+	{ "NA2", RSIP_ADDRESS_TUNNEL, NULL },
 };
 
 const struct world_grant world_grants[WORLD_GRANTS] = {
-	{ "X1", "NB", NULL, 1, 0 },
-	{ "X1", "NB2", NULL, 8, 0 },
-	{ "X1", "SH", NULL, 10, 0 },
-	{ "X2", "NB", NULL, 2, 0 },
-	{ "X2", "NB2", NULL, 9, 0 },
-	{ "X3", "NB", NULL, SLOT_FULL, 0 },
-	{ "X4", "NB", NULL, 0, 0 },
-	{ "X5", "NB", NULL, 0, RSIP_GRANT_BY_REMOTE },
-	{ "X5", "NB", "Y", 7, 0 },
-	{ "X5", "NB2", NULL, SLOT_REUSED, 0 },
-	{ "X6", "NB3", NULL, 0, 0 },
-	{ "XV", "NB", NULL, 0, 0 },
-	{ "X2", "NB3", NULL, 20, RSIP_GRANT_BY_REMOTE },
-	{ "X2", "NB3", "Y", 20, 0 },
-	{ "X2", "NB3", "Z", 21, 0 },
-	{ "X4", "NB3", NULL, 22, 0 },
-	{ "X1", "W1", NULL, 23, RSIP_GRANT_WHOLE },
-	{ "X2", "W2", NULL, 24, RSIP_GRANT_WHOLE },
-	{ "X5", "NB3", NULL, 0, RSIP_GRANT_BY_REMOTE },
-	{ "X5", "NB3", "Y", 25, 0 },
-	{ "X5", "NB3", "YV", 25, 0 },
+	{ "X1", "NB", NULL, 1, 1, 0 },
+	{ "X1", "NB2", NULL, 8, 8, 0 },
+	{ "X1", "SH", NULL, 10, 10, 0 },
+	{ "X2", "NB", NULL, 2, 2, 0 },
+	{ "X2", "NB2", NULL, 9, 9, 0 },
+	{ "X3", "NB", NULL, SLOT_FULL, SLOT_FULL, 0 },
+	{ "X4", "NB", NULL, 0, 6, 0 },
+	{ "X5", "NB", NULL, 0, 0, RSIP_GRANT_BY_REMOTE },
+	{ "X5", "NB", "Y", 7, 7, 0 },
+	{ "X5", "NB2", NULL, SLOT_REUSED, 19, 0 },
+	{ "X6", "NB3", NULL, 0, 11, 0 },
+	{ "XV", "NB", NULL, 0, 14, 0 },
+	{ "X2", "NB3", NULL, 20, 20, RSIP_GRANT_BY_REMOTE },
+	{ "X2", "NB3", "Y", 20, 20, 0 },
+	{ "X2", "NB3", "Z", 21, 21, 0 },
+	{ "X4", "NB3", NULL, 22, 22, 0 },
+	{ "X1", "W1", NULL, 23, 23, RSIP_GRANT_WHOLE },
+	{ "X2", "W2", NULL, 24, 24, RSIP_GRANT_WHOLE },
+	{ "X5", "NB3", NULL, 0, 0, RSIP_GRANT_BY_REMOTE },
+	{ "X5", "NB3", "Y", 25, 25, 0 },
+	{ "X5", "NB3", "YV", 25, 25, 0 },
 };
 
 const struct world_peer world_peers[WORLD_PEERS] = {
@@ -253,11 +261,19 @@ static void fill_peer(struct world *w, const struct world_peer *from)
 	set(w->skel->maps.rsip_peers, &key, &(struct rsip_target){ from->slot, world_generation(from->slot) });
 }
 
+static void fill_address(struct world *w, const struct world_address *from)
+{
+	struct rsip_address address = { .flags = from->flags };
+
+	if (from->speaker)
+		address.speaker = pkt_addr(from->speaker);
+	set(w->skel->maps.rsip_addresses, &(__be32){ pkt_addr(from->addr) }, &address);
+}
+
 static void fill(struct world *w)
 {
 	for (size_t i = 0; i < WORLD_ADDRESSES; i++)
-		set(w->skel->maps.rsip_addresses, &(__be32){ pkt_addr(world_addresses[i].addr) },
-		    &(struct rsip_address){ .flags = world_addresses[i].flags });
+		fill_address(w, &world_addresses[i]);
 	for (__u32 i = 0; i < WORLD_CLIENTS; i++)
 		set(w->skel->maps.rsip_clients, &(__be32){ pkt_addr(world_clients[i]) },
 		    &(struct rsip_client){ .client_id = i + 1, .binds = 1 });
@@ -321,6 +337,7 @@ void world_open(struct world *w)
 	w->ring = ring_buffer__new(bpf_map__fd(w->skel->maps.rsip_events), on_event, NULL, NULL);
 	cr_assert_not_null(w->ring);
 	fill(w);
+	world_bucket(w, 1 << 30);
 }
 
 void world_close(struct world *w)
@@ -396,14 +413,14 @@ static void handed(const struct run *run, struct frame *out)
 
 static bool out_matches(const struct row *row, const struct frame *in, const struct run *run)
 {
-	bool resolve = row->outcome == RSIP_IN_RESOLVE || row->outcome == RSIP_OUT_RESOLVE;
+	bool resolve = outcome_hands(row->outcome);
 	struct frame want, got = run->out;
 
 	if (resolve != (run->resolves == 1)) {
 		fprintf(stderr, "  %s: %d packets handed over\n", row->name, run->resolves);
 		return false;
 	}
-	if (!row->out && outcome_action(row->outcome) == XDP_DROP)
+	if (!row->out && !resolve && outcome_action(row->outcome) != XDP_PASS)
 		return true;
 	if (row->out)
 		pkt_build(row->out, &want);
@@ -445,6 +462,29 @@ void rows_run(struct world *w, enum side side, const struct row *rows, size_t co
 
 		cr_expect(row_run(w, side, &rows[i], &run), "%s: \"%s\"", rows[i].name, rows[i].in);
 	}
+}
+
+void steps_run(struct world *w, const struct step *steps, size_t count)
+{
+	for (size_t i = 0; i < count; i++) {
+		struct run run;
+
+		cr_expect(row_run(w, steps[i].side, &steps[i].row, &run), "step %zu, %s: \"%s\"", i,
+			  steps[i].row.name, steps[i].row.in);
+	}
+}
+
+/* Of a time that is to come: no refill. */
+void world_bucket(struct world *w, unsigned int tokens)
+{
+	int cpus = libbpf_num_possible_cpus();
+	struct rsip_bucket percpu[cpus];
+
+	for (int cpu = 0; cpu < cpus; cpu++)
+		percpu[cpu] = (struct rsip_bucket){ .time = ~0ULL >> 1, .tokens = tokens };
+	for (__u32 i = 0; i < RSIP_BUCKETS; i++)
+		cr_assert_eq(bpf_map__update_elem(w->skel->maps.rsip_buckets, &i, sizeof(i), percpu,
+						  sizeof(percpu), BPF_ANY), 0);
 }
 
 void world_cookie(struct world *w, uint64_t cookie, const char *addr, unsigned int port, __u32 slot,

@@ -109,6 +109,7 @@ extern const char *const world_clients[WORLD_CLIENTS];
 extern const struct world_address {
 	const char *addr;
 	__u32 flags;
+	const char *speaker;
 } world_addresses[WORLD_ADDRESSES];
 
 /* Whose IKE goes to whom when the cookie is new: X1 listens to Y, X2 to Z, both on NB2. */
@@ -119,7 +120,7 @@ extern const struct world_peer {
 
 extern const struct world_grant {
 	const char *client, *addr, *remote;
-	__u32 slot, flags;
+	__u32 slot, any, flags;
 } world_grants[WORLD_GRANTS];
 
 struct world {
@@ -153,8 +154,10 @@ void world_run(struct world *w, enum side side, const struct frame *in, struct r
 /* Packets so far. */
 unsigned long world_counted(struct world *w, enum rsip_outcome outcome);
 
-/* 0: the action that goes with an outcome. */
+/* The action that goes with an outcome. */
 int outcome_action(enum rsip_outcome outcome);
+/* Is the packet handed to the daemon, ready to be sent? */
+bool outcome_hands(enum rsip_outcome outcome);
 const char *outcome_name(enum rsip_outcome outcome);
 
 __u32 world_generation(__u32 slot);
@@ -171,8 +174,8 @@ size_t world_cookies(struct world *w);
 
 /*
  * One packet and what must become of it. `out` is the frame that leaves; NULL:
- * the frame as it came for PASS, not looked at for DROP. For RESOLVE it is the
- * packet that the daemon gets, after an Ethernet header.
+ * the frame as it came for PASS, else it is not looked at. For RESOLVE and SPLIT
+ * it is the packet that the daemon gets, after an Ethernet header.
  */
 struct row {
 	const char *name;
@@ -184,7 +187,18 @@ struct row {
 /* Runs a table; each row that fails is reported by its name. */
 void rows_run(struct world *w, enum side side, const struct row *rows, size_t count);
 
+/* Rows of both sides, in the order in which they happen. */
+struct step {
+	enum side side;
+	struct row row;
+};
+
+void steps_run(struct world *w, const struct step *steps, size_t count);
+
 /* Runs one; false and a report if it does not end as `row` says. */
 bool row_run(struct world *w, enum side side, const struct row *row, struct run *run);
+
+/* So many ICMP errors may N send from now on; else as good as any number. */
+void world_bucket(struct world *w, unsigned int tokens);
 
 #define ROWS(rows)	rows, sizeof(rows) / sizeof((rows)[0])

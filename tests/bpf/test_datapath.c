@@ -179,7 +179,8 @@ Test(datapath, open_fills_addresses_and_devices)
 		__be32 key;
 		struct rsip_address value;
 	} addresses[] = {
-		{ net_addr(NB), { .flags = RSIP_ADDRESS_POOL } }, { net_addr(NB2), { .flags = RSIP_ADDRESS_POOL } },
+		{ net_addr(NB), { .flags = RSIP_ADDRESS_POOL, .speaker = net_addr("203.0.113.1") } },
+		{ net_addr(NB2), { .flags = RSIP_ADDRESS_POOL, .speaker = net_addr("203.0.113.1") } },
 		{ net_addr(NA), { .flags = RSIP_ADDRESS_TUNNEL } },
 	};
 	const struct {
@@ -229,14 +230,16 @@ Test(datapath, pools_of_a_reload)
 		__be32 key;
 		struct rsip_address value;
 	} addresses[303] = { { net_addr(NA), { .flags = RSIP_ADDRESS_TUNNEL } } };
+	const struct rsip_address lent = { .flags = RSIP_ADDRESS_POOL, .speaker = net_addr("203.0.113.1") };
+	const struct rsip_address shared = { .flags = lent.flags | RSIP_ADDRESS_SHARED, .speaker = lent.speaker };
 
 	cr_assert_eq(datapath_pools_add(dp, &new), 0);
 	for (uint32_t i = 0; i < 301; i++) {
 		addresses[i + 1].key = htonl(after[1].first + i);
-		addresses[i + 1].value.flags = RSIP_ADDRESS_POOL | RSIP_ADDRESS_SHARED;
+		addresses[i + 1].value = shared;
 	}
 	addresses[302].key = net_addr(NB2);
-	addresses[302].value.flags = RSIP_ADDRESS_POOL | RSIP_ADDRESS_SHARED;
+	addresses[302].value = shared;
 	datapath_pools_remove(dp, &old, &new);
 	EXPECT_MAP("rsip_addresses", addresses);
 	/* And back: all but .10 goes. */
@@ -244,7 +247,7 @@ Test(datapath, pools_of_a_reload)
 	datapath_pools_remove(dp, &new, &old);
 	addresses[1].key = net_addr(NB);
 	addresses[2].key = net_addr(NB2);
-	addresses[1].value.flags = addresses[2].value.flags = RSIP_ADDRESS_POOL;
+	addresses[1].value = addresses[2].value = lent;
 	expect_map("rsip_addresses", addresses, 3, sizeof(addresses[0].key), sizeof(addresses[0]));
 }
 
@@ -323,8 +326,9 @@ Test(datapath, bind_of_ports_as_a_run_and_as_a_list)
 			port(NB2, 6000, target(&list)), port(NB2, 7001, target(&list)),
 		};
 		const struct grant_element grants[] = {
-			{ { .client = net_addr(X1), .addr = net_addr(NB) }, { .flags = 0 } },
+			{ { .client = net_addr(X1), .addr = net_addr(NB) }, { .any = target(&run) } },
 			{ { .client = net_addr(X2), .addr = net_addr(NB2) }, { .flags = 0 } },
+			{ { net_addr(X2), net_addr(NB2), net_addr(Y) }, { .any = target(&list) } },
 		};
 		const struct rsip_bind want_run = {
 			.generation = target(&run).generation, .bind_id = 41, .client = net_addr(X1),
@@ -372,7 +376,7 @@ Test(datapath, bind_of_spis_for_esp_and_ah)
 			spi(NB, 0xfedcba98, RSIP_PROTO_AH, target(&bind)),
 		};
 		const struct grant_element grants[] = {
-			{ { .client = net_addr(X1), .addr = net_addr(NB) }, { .ipsec = target(&bind) } },
+			{ { .client = net_addr(X1), .addr = net_addr(NB) }, { .ipsec = target(&bind), .any = target(&bind) } },
 		};
 
 		EXPECT_MAP("rsip_spis", spis);
@@ -453,7 +457,7 @@ Test(datapath, full_maps_leave_nothing_of_a_bind)
 			port(NB2, 6000, target(&kept)), port(NB2, 7001, target(&kept)),
 		};
 		const struct grant_element grants[] = {
-			{ { .client = net_addr(X2), .addr = net_addr(NB2) }, { .flags = 0 } },
+			{ { .client = net_addr(X2), .addr = net_addr(NB2) }, { .any = target(&kept) } },
 		};
 
 		EXPECT_MAP("rsip_ports", left);
@@ -491,15 +495,16 @@ Test(datapath, grants_follow_the_binds_of_a_pair)
 		[A] = rsap(X1, NB, &ports_none), [B] = rsipsec(X1, NB, NULL), [C] = rsipsec(X1, NB, NULL),
 		[D] = rsipsec(X1, NB, Y), [E] = rsipsec(X1, NB, Y),
 	};
-	/* After each step: whose bind the entry without a remote names, its flag, and whose the one for Y. */
+	/* After each step: whose RSIPSEC bind and whose of any kind the entry without a remote names, its flag,
+	 * and whose the one for Y. */
 	static const struct {
 		bool add;
-		int bind, pair, by_remote, remote;	/* -1: none named; -2: no entry */
+		int bind, pair, any, by_remote, remote;	/* -1: none named; -2: no entry */
 	} steps[] = {
-		{ true, A, -1, 0, -2 }, { true, B, B, 0, -2 }, { true, C, B, 0, -2 }, { true, D, B, 1, D },
-		{ true, E, B, 1, D }, { false, B, C, 1, D }, { false, D, C, 1, E }, { false, C, -1, 1, E },
-		{ false, A, -1, 1, E }, { false, E, -2, 0, -2 }, { true, D, -1, 1, D }, { true, A, -1, 1, D },
-		{ false, D, -1, 0, -2 }, { false, A, -2, 0, -2 },
+		{ true, A, -1, A, 0, -2 }, { true, B, B, A, 0, -2 }, { true, C, B, A, 0, -2 }, { true, D, B, A, 1, D },
+		{ true, E, B, A, 1, D }, { false, B, C, A, 1, D }, { false, D, C, A, 1, E }, { false, C, -1, A, 1, E },
+		{ false, A, -1, -1, 1, E }, { false, E, -2, -2, 0, -2 }, { true, D, -1, -1, 1, D },
+		{ true, A, -1, A, 1, D }, { false, D, -1, A, 0, -2 }, { false, A, -2, -2, 0, -2 },
 	};
 
 	for (size_t i = 0; i < sizeof(steps) / sizeof(steps[0]); i++) {
@@ -515,11 +520,14 @@ Test(datapath, grants_follow_the_binds_of_a_pair)
 			want[count].value.flags = steps[i].by_remote ? RSIP_GRANT_BY_REMOTE : 0;
 			if (steps[i].pair >= 0)
 				want[count].value.ipsec = target(&binds[steps[i].pair]);
+			if (steps[i].any >= 0)
+				want[count].value.any = target(&binds[steps[i].any]);
 			count++;
 		}
 		if (steps[i].remote != -2) {
 			want[count].key = (struct rsip_grant_key){ net_addr(X1), net_addr(NB), net_addr(Y) };
-			want[count++].value.ipsec = target(&binds[steps[i].remote]);
+			want[count].value.ipsec = want[count].value.any = target(&binds[steps[i].remote]);
+			count++;
 		}
 		expect_map("rsip_grants", want, count, sizeof(struct rsip_grant_key), sizeof(want[0]));
 		cr_assert_eq(client(X1).binds, steps[i].pair == -2 ? 0 : client(X1).binds, "step %zu", i);
@@ -541,10 +549,11 @@ struct remote_element {
 /* That NB leads to this bind. */
 static void expect_whole(struct rsip_target to)
 {
+	const __be32 speaker = net_addr("203.0.113.1");
 	const struct address_element addresses[] = {
 		{ net_addr(NA), { .flags = RSIP_ADDRESS_TUNNEL } },
-		{ net_addr(NB), { .flags = RSIP_ADDRESS_POOL, .whole = to } },
-		{ net_addr(NB2), { .flags = RSIP_ADDRESS_POOL } },
+		{ net_addr(NB), { .flags = RSIP_ADDRESS_POOL, .whole = to, .speaker = speaker } },
+		{ net_addr(NB2), { .flags = RSIP_ADDRESS_POOL, .speaker = speaker } },
 	};
 
 	EXPECT_MAP("rsip_addresses", addresses);
@@ -562,7 +571,7 @@ Test(datapath, bind_of_a_whole_address)
 	{
 		const struct grant_element grant = {
 			{ .client = net_addr(X1), .addr = net_addr(NB) },
-			{ .ipsec = target(&bind), .flags = RSIP_GRANT_WHOLE },
+			{ .ipsec = target(&bind), .any = target(&bind), .flags = RSIP_GRANT_WHOLE },
 		};
 
 		expect_map("rsip_grants", &grant, 1, sizeof(grant.key), sizeof(grant));
@@ -593,8 +602,8 @@ Test(datapath, binds_of_several_remotes)
 		};
 		const struct grant_element grants[] = {
 			{ { .client = net_addr(X1), .addr = net_addr(NB) }, { .flags = RSIP_GRANT_BY_REMOTE } },
-			{ { net_addr(X1), net_addr(NB), net_addr(Y) }, { .ipsec = target(&a) } },
-			{ { net_addr(X1), net_addr(NB), net_addr(Z) }, { .ipsec = target(&a) } },
+			{ { net_addr(X1), net_addr(NB), net_addr(Y) }, { .ipsec = target(&a), .any = target(&a) } },
+			{ { net_addr(X1), net_addr(NB), net_addr(Z) }, { .ipsec = target(&a), .any = target(&a) } },
 		};
 
 		EXPECT_MAP("rsip_remotes", remotes);
@@ -607,7 +616,7 @@ Test(datapath, binds_of_several_remotes)
 	{
 		const struct grant_element grants[] = {
 			{ { .client = net_addr(X1), .addr = net_addr(NB) }, { .flags = RSIP_GRANT_BY_REMOTE } },
-			{ { net_addr(X1), net_addr(NB), net_addr(Y) }, { .ipsec = target(&b) } },
+			{ { net_addr(X1), net_addr(NB), net_addr(Y) }, { .ipsec = target(&b), .any = target(&b) } },
 		};
 
 		EXPECT_MAP("rsip_grants", grants);

@@ -199,7 +199,7 @@ Test(handover, tunnel_into_the_private_network_goes_nowhere)
 	expect_count(RSIP_OUT_RESOLVE, 1);
 	step(NULL);
 	from_x("eth N > N | ip 10.0.0.5 > 10.0.0.1 | ip 203.0.113.10 > 10.0.0.6 ttl 64 id 2 | esp 0x77 | data 40");
-	expect_count(RSIP_OUT_UNREACHABLE, 1);
+	expect_count(RSIP_OUT_UNREACHABLE_TOLD, 1);
 	from_x(OUTBOUND("9"));
 	expect_at_y(AT_Y("9"));
 }

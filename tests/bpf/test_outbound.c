@@ -33,7 +33,6 @@ Test(outbound, ipsec)
 		{ "AH, no RSIPSEC bind", "ip X4 > NA | ip NB > Y | ah 7", RSIP_OUT_NO_IPSEC, NULL },
 		{ "ESP, RSIPSEC bind ended", "ip X5 > NA | ip NB2 > Y | esp 7", RSIP_OUT_NO_IPSEC, NULL },
 		{ "SCTP", FROM_X1 "Y proto 132 | data 20", RSIP_OUT_PROTOCOL, NULL },
-		{ "ICMP", FROM_X1 "Y | icmp", RSIP_OUT_ICMP, NULL },
 	};
 
 	run(ROWS(rows));
@@ -230,17 +229,13 @@ Test(outbound, limits)
 	static const struct row rows[] = {
 		{ "TTL 2", "ip X1 > NA ttl 1 | ip NB > Y ttl 2 | esp 1", RSIP_OUT_ESP,
 		  "eth n > y | ip NB > Y ttl 1 | esp 1" },
-		{ "TTL 1", "ip X1 > NA | ip NB > Y ttl 1 | esp 1", RSIP_OUT_TTL, NULL },
-		{ "TTL 0", "ip X1 > NA | ip NB > Y ttl 0 | esp 1", RSIP_OUT_TTL, NULL },
-		{ "TTL 1, IKE: nothing is learned", "ip X1 > NA | ip NB > Y ttl 1 | udp 500 > 500 | ike 9", RSIP_OUT_TTL,
-		  NULL },
+		{ "TTL 1, IKE: nothing is learned", "ip X1 > NA | ip NB > Y ttl 1 | udp 500 > 500 | ike 9",
+		  RSIP_OUT_TTL_TOLD, NULL },
 		{ "1500 bytes", FROM_X1 "Y df | esp 1 | data 1472", RSIP_OUT_ESP, TO_Y "df | esp 1 | data 1472" },
-		{ "1501 bytes", FROM_X1 "Y df | esp 1 | data 1473", RSIP_OUT_TOO_BIG, NULL },
 		{ "an MTU of 100", FROM_X1 "YM | esp 1 | data 72", RSIP_OUT_ESP,
 		  "eth n > ym | ip NB > YM ttl 63 | esp 1 | data 72" },
-		{ "101 bytes", FROM_X1 "YM | esp 1 | data 73", RSIP_OUT_TOO_BIG, NULL },
-		{ "too big, IKE: nothing is learned", FROM_X1 "YM | udp 500 > 500 | ike 9 | data 100", RSIP_OUT_TOO_BIG,
-		  NULL },
+		{ "too big, IKE: nothing is learned", FROM_X1 "YM df | udp 500 > 500 | ike 9 | data 100",
+		  RSIP_OUT_TOO_BIG_TOLD, NULL },
 		{ "inner first fragment", FROM_X1 "Y mf | udp 40000 > 9 | data 8", RSIP_OUT_FRAGMENT, NULL },
 		{ "inner later fragment", FROM_X1 "Y frag 7 | udp 40000 > 9 | data 8", RSIP_OUT_FRAGMENT, NULL },
 		{ "outer first fragment", "ip X1 > NA mf | ip NB > Y | udp 40000 > 9 | data 8", RSIP_OUT_FRAGMENT, NULL },
@@ -259,8 +254,8 @@ Test(outbound, limits)
 Test(outbound, destinations)
 {
 	static const struct row rows[] = {
-		{ "no way", FROM_X1 "YR | esp 1", RSIP_OUT_UNREACHABLE, NULL },
-		{ "no way, IKE: nothing is learned", FROM_X1 "YR | udp 500 > 500 | ike 9", RSIP_OUT_UNREACHABLE, NULL },
+		{ "no way, IKE: nothing is learned", FROM_X1 "YR | udp 500 > 500 | ike 9", RSIP_OUT_UNREACHABLE_TOLD,
+		  NULL },
 		{ "multicast", FROM_X1 "224.0.0.5 | udp 40000 > 9", RSIP_OUT_UNREACHABLE, NULL },
 		{ "multicast, scoped", FROM_X1 "239.1.2.3 | udp 40000 > 9", RSIP_OUT_UNREACHABLE, NULL },
 		{ "class E", FROM_X1 "240.0.0.1 | udp 40000 > 9", RSIP_OUT_UNREACHABLE, NULL },
@@ -287,7 +282,6 @@ Test(outbound, unresolved)
 		"in no cache", "vlan 3 | ip X1 > NA | gre seq | ip NB > YN | udp 41000 > 5", RSIP_OUT_RESOLVE,
 		"eth n > yd | ip NB > YN ttl 63 | udp 41000 > 5"
 	};
-	static const struct row too_long = { "too long", FROM_X1 "YD | esp 1 | data 2021", RSIP_ERROR, NULL };
 	struct world w;
 	struct run run;
 
@@ -301,7 +295,6 @@ Test(outbound, unresolved)
 	cr_expect_eq(run.resolve.nexthop, ~0U);
 	cr_expect_eq(run.resolve.dst, pkt_addr("YN"));
 	cr_expect_eq(run.resolve.len, 28);
-	cr_expect(row_run(&w, PRIVATE, &too_long, &run));
 	world_close(&w);
 }
 

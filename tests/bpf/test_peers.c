@@ -25,7 +25,7 @@ Test(peers, inbound)
 		{ "cookie 0", "ip Y > NB2 | udp 500 > 500 | ike 0", RSIP_IN_NO_COOKIE, NULL },
 		{ "too short", "ip Y > NB2 | udp 500 > 500 | bytes 01020304050607", RSIP_IN_NO_COOKIE, NULL },
 		{ "not IKE", "ip Y > NB2 | udp 500 > 501 | ike 0x75", RSIP_IN_NO_PORT, NULL },
-		{ "TTL", "ip Y > NB2 ttl 1 | udp 500 > 500 | ike 0x76", RSIP_IN_TTL, NULL },
+		{ "TTL", "ip Y > NB2 ttl 1 | udp 500 > 500 | ike 0x76", RSIP_IN_TTL_TOLD, NULL },
 	};
 	static const struct row answers[] = {
 		{ "X1 answers", "ip X1 > NA | ip NB2 > Y | udp 500 > 500 | ike 0x71", RSIP_OUT_IKE,

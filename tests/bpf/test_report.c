@@ -72,7 +72,7 @@ Test(report, each_kind_once)
 		{ { "a tunnel to somebody else", "ip X3 > Y | ip NB > Y | tcp 9 > 80", RSIP_OUT_PASS, NULL }, NULL, 0, 0, 0 },
 		{ { "cookie 0", "ip X1 > NA | ip NB > Y | udp 500 > 500 | ike 0", RSIP_OUT_COOKIE_ZERO, NULL }, NULL, 0, 0,
 		  0 },
-		{ { "TTL", "ip X1 > NA | ip NB > Y ttl 1 | udp 40000 > 80", RSIP_OUT_TTL, NULL }, NULL, 0, 0, 0 },
+		{ { "TTL", "ip X1 > NA | ip NB > Y ttl 1 | udp 40000 > 80", RSIP_OUT_TTL_TOLD, NULL }, NULL, 0, 0, 0 },
 		{ { "malformed", "ip X3 > NA | ip NB > Y | udp 5 > 5 len 7", RSIP_OUT_MALFORMED, NULL }, NULL, 0, 0, 0 },
 	};
 	static const struct reported after = { { "heard again", FROM_X2 "NB > Y | tcp 9 > 80", RSIP_OUT_NO_PORT, NULL },

@@ -174,11 +174,10 @@ def refusals(x1, x2, stranger, bind, plain):
         ("out-no-ipsec", x2, ah(NB, PEER, OTHER_SPI)),
         ("out-no-port", x2, ike(NB, PEER, COOKIE)),
         ("out-cookie-zero", x1, ike(NB, PEER, bytes(8))),
-        ("out-icmp", x1, icmp_echo(NB, PEER)),
+        ("out-icmp", x1, icmp(NB, PEER, 5)),
         ("out-fragment", x1, udp(NB, bind.ports[0], PEER, 9, b"data", frag=0x2000)),
         ("out-protocol", x1, ipv4(NB, PEER, SCTP, bytes(16))),
         ("out-nested", x1, nested),
-        ("out-ttl", x1, udp(NB, bind.ports[0], PEER, 9, b"data", ttl=1)),
         ("out-malformed", x1, good[:24]),
     ]
 
@@ -196,10 +195,9 @@ def strangers(bind, peer=PEER):
         ("in-no-port", udp(peer, 9, NB, port, b"data")),
         ("in-no-port", tcp(peer, 9, NB, port, flags=2)),
         ("in-keepalive", udp(peer, 4500, NB, 4500, b"\xff")),
-        ("in-icmp", icmp_echo(peer, NB)),
+        ("in-icmp", icmp(peer, NB, 0)),
         ("in-fragment", esp(peer, NB, bind.spis[0], frag=0x2000)),
         ("in-protocol", ipv4(peer, NB, SCTP, bytes(16))),
-        ("in-ttl", esp(peer, NB, bind.spis[0], ttl=1)),
         ("in-malformed", ipv4(peer, NB, UDP, b"\0\x35")),
     ]
 

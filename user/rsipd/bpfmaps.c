@@ -33,6 +33,7 @@ static const char *const names[BPFMAP_COUNT] = {
 	[BPFMAP_ADDRESSES] = "rsip_addresses", [BPFMAP_DEVICES] = "rsip_devices",
 	[BPFMAP_NEXTHOPS] = "rsip_nexthops", [BPFMAP_ROUTES] = "rsip_routes",
 	[BPFMAP_EVENTS] = "rsip_events", [BPFMAP_COUNTERS] = "rsip_counters",
+	[BPFMAP_ECHOES] = "rsip_echoes", [BPFMAP_OUTSPIS] = "rsip_outspis", [BPFMAP_BUCKETS] = "rsip_buckets",
 };
 
 /* --- the pin folder ------------------------------------------------------------------ */

@@ -41,24 +41,26 @@ struct host {
 
 struct grant {
 	struct rsip_grant_key key;
-	uint32_t refs;			/* remote 0: all binds of the pair; else RSIPSEC binds held to it */
+	uint32_t refs;			/* remote 0: all binds of the pair; else binds held to it */
 	uint32_t held;			/* remote 0: claims of RSIPSEC binds of the pair that are held to remotes */
-	struct claim *claims;		/* of binds that the entry may name; the first is named */
+	struct claim *ipsec;		/* of RSIPSEC and RSA-IP binds that the entry may name; the first is named */
+	struct claim *any;		/* of binds of all kinds, the same */
 	UT_hash_handle hh;
 };
 
-struct claim {				/* a RSIPSEC bind for each of its remotes, a RSA-IP bind once */
+struct claim {				/* a bind for each of its remotes, a RSA-IP bind once */
 	struct bind_slot *bind;
 	struct grant *grant;
-	struct claim *prev, *next;	/* of the grant */
+	struct claim *prev, *next;	/* of grant->any */
+	struct claim *ipsec_prev, *ipsec_next;	/* of grant->ipsec, if it is in there */
 };
 
 struct bind_slot {			/* the daemon's side of a slot of rsip_binds */
 	uint32_t generation;		/* 0: free */
 	struct host *host;		/* NULL: the host was removed before its bind */
-	bool whole;			/* RSA-IP */
+	bool whole, ipsec;		/* RSA-IP; this or RSIPSEC */
 	struct grant *pair;
-	struct claim *claims;		/* NULL: neither RSIPSEC nor RSA-IP */
+	struct claim *claims;
 	size_t claim_count;
 	struct bind_slot *host_prev, *host_next;
 };
@@ -204,10 +206,12 @@ static int grant_store(struct datapath *dp, struct grant *grant)
 		free(grant);
 		return 0;
 	}
-	if (grant->claims) {
-		value.ipsec = target_of(dp, grant->claims->bind);
-		value.flags |= grant->claims->bind->whole ? RSIP_GRANT_WHOLE : 0;
+	if (grant->ipsec) {
+		value.ipsec = target_of(dp, grant->ipsec->bind);
+		value.flags |= grant->ipsec->bind->whole ? RSIP_GRANT_WHOLE : 0;
 	}
+	if (grant->any)
+		value.any = target_of(dp, grant->any->bind);
 	return bpfmaps_put(dp->maps->fd[BPFMAP_GRANTS], &grant->key, &value);
 }
 
@@ -218,10 +222,12 @@ static void grants_leave(struct datapath *dp, struct bind_slot *b)
 	for (struct claim *claim = b->claims; claim < b->claims + b->claim_count; claim++) {
 		struct grant *grant = claim->grant;
 
-		DL_DELETE(grant->claims, claim);
+		DL_DELETE(grant->any, claim);
+		if (b->ipsec)
+			DL_DELETE2(grant->ipsec, claim, ipsec_prev, ipsec_next);
 		if (grant == pair)
 			continue;
-		pair->held--;
+		pair->held -= b->ipsec;
 		grant->refs--;
 		grant_store(dp, grant);
 	}
@@ -247,23 +253,24 @@ static int grant_claim(struct datapath *dp, struct bind_slot *b, const struct rs
 	if (!grant)
 		return -ENOMEM;
 	*claim = (struct claim){ .bind = b, .grant = grant };
-	DL_APPEND(grant->claims, claim);
+	DL_APPEND(grant->any, claim);
+	if (b->ipsec)
+		DL_APPEND2(grant->ipsec, claim, ipsec_prev, ipsec_next);
 	b->claim_count++;
 	if (grant == b->pair)
 		return 0;
-	b->pair->held++;
+	b->pair->held += b->ipsec;
 	grant->refs++;
 	return grant_store(dp, grant);
 }
 
-/* RSIPSEC: one for each remote; RSA-IP: one, policy looks at the remotes later. */
+/* One for each remote; RSA-IP: one, policy looks at the remotes later. */
 static int grants_claim(struct datapath *dp, struct bind_slot *b, const struct datapath_bind *bind)
 {
 	size_t count = bind->whole || !bind->remote_count ? 1 : bind->remote_count;
 	int err = 0;
 
-	if (!bind->ipsec && !bind->whole)
-		return 0;
+	b->ipsec = bind->ipsec || bind->whole;
 	b->claims = calloc(count, sizeof(*b->claims));
 	if (!b->claims)
 		return -ENOMEM;
@@ -679,29 +686,43 @@ static void address_key(unsigned int i, void *key, const void *arg)
 }
 
 /* What else is known of the address, its RSA-IP bind above all, stays. */
-static int fill_address(const struct datapath *dp, __be32 addr, __u32 clear, __u32 set)
+static int fill_address(const struct datapath *dp, __be32 addr, __u32 clear, __u32 set, __be32 speaker)
 {
 	int fd = dp->maps->fd[BPFMAP_ADDRESSES];
 	struct rsip_address address = { 0 };
 	bool known = !bpf_map_lookup_elem(fd, &addr, &address);
 	__u32 flags = (address.flags & ~clear) | set;
 
-	if (known && address.flags == flags)
+	if (known && address.flags == flags && (!speaker || address.speaker == speaker))
 		return 0;
 	address.flags = flags;
+	address.speaker = speaker ? speaker : address.speaker;
 	return bpfmaps_put(fd, &addr, &address);
+}
+
+/* In whose name N speaks to peers: its address on the first public interface that has one. */
+static __be32 speaker_of(const struct datapath *dp)
+{
+	for (size_t i = 0; i < dp->config->public_count; i++) {
+		__be32 addr = netlink_address_get(dp->netlink, if_nametoindex(dp->config->public_interfaces[i].name));
+
+		if (addr)
+			return addr;
+	}
+	return 0;
 }
 
 static int fill_pool(const struct datapath *dp, const struct config_pool *pool)
 {
 	__u32 set = RSIP_ADDRESS_POOL | (pool->gateway_address ? RSIP_ADDRESS_SHARED : 0);
+	__be32 speaker = speaker_of(dp);
 	int err = 0;
 
 	for (size_t i = 0; i < pool->address_count && !err; i++) {
 		const struct addr_range *range = &pool->addresses[i];
 
 		for (uint64_t at = range->first; at <= range->last && !err; at++)
-			err = fill_address(dp, htonl((uint32_t)at), RSIP_ADDRESS_SHARED, set);
+			err = fill_address(dp, htonl((uint32_t)at), RSIP_ADDRESS_SHARED, set, speaker);
 	}
 	return err;
 }
@@ -762,7 +783,7 @@ static int fill_addresses(struct datapath *dp)
 	int err = datapath_pools_add(dp, dp->config);
 
 	for (size_t i = 0; i < dp->config->private_count && !err; i++)
-		err = fill_address(dp, dp->config->private_interfaces[i].address, 0, RSIP_ADDRESS_TUNNEL);
+		err = fill_address(dp, dp->config->private_interfaces[i].address, 0, RSIP_ADDRESS_TUNNEL, 0);
 	return err;
 }
 

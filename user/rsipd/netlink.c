@@ -225,6 +225,35 @@ int netlink_link_get(struct netlink *nl, uint32_t ifindex, const char *name, str
 	return err ? err : out->ifindex ? 0 : -ENODEV;
 }
 
+/* --- addresses ------------------------------------------------------------------ */
+
+struct address_search {
+	uint32_t ifindex;
+	__be32 found;
+};
+
+static int address_answer(const struct nlmsghdr *nlh, void *arg)
+{
+	const struct ifaddrmsg *ifa = mnl_nlmsg_get_payload(nlh);
+	struct attributes attributes = { 0 };
+	struct address_search *search = arg;
+
+	if (nlh->nlmsg_type == RTM_NEWADDR && mnl_nlmsg_get_payload_len(nlh) >= sizeof(*ifa) && !search->found &&
+	    ifa->ifa_index == search->ifindex && mnl_attr_parse(nlh, sizeof(*ifa), keep_attribute, &attributes) >= 0)
+		attribute_u32(attributes.at[IFA_LOCAL], &search->found);
+	return MNL_CB_OK;
+}
+
+__be32 netlink_address_get(struct netlink *nl, uint32_t ifindex)
+{
+	struct address_search search = { .ifindex = ifindex };
+	struct nlmsghdr *nlh;
+	struct ifaddrmsg *ifa = request(nl, RTM_GETADDR, NLM_F_DUMP, sizeof(*ifa), &nlh);
+
+	ifa->ifa_family = AF_INET;
+	return talk(nl, nlh, address_answer, &search) ? 0 : search.found;
+}
+
 /* --- routes -------------------------------------------------------------------- */
 
 static int route_answer(const struct nlmsghdr *nlh, void *arg)

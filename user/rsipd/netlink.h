@@ -45,6 +45,8 @@ int netlink_fd(const struct netlink *nl);
 
 /* By index, or by name when `ifindex` is 0. 0, -ENODEV, other -errno. */
 int netlink_link_get(struct netlink *nl, uint32_t ifindex, const char *name, struct netlink_link *out);
+/* The first IPv4 address of a link; 0: none. */
+__be32 netlink_address_get(struct netlink *nl, uint32_t ifindex);
 /* The route N's own packets to `dst` take. 0 or -errno; -ENETUNREACH, -EHOSTUNREACH: none. */
 int netlink_route_get(struct netlink *nl, __be32 dst, struct netlink_route *out);
 /* 0; -ENOENT when the kernel knows nothing of it. */

@@ -12,6 +12,7 @@
 
 #include <errno.h>
 #include <netinet/in.h>
+#include <netinet/ip.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -26,6 +27,7 @@
 
 #include "lib/log.h"
 #include "rsipd/slots.h"
+#include "rsipd/split.h"
 
 #define REJECT_MS	2000	/* no way: not tried again before */
 #define IDLE_MS		60000	/* a hop that no route names is kept so long */
@@ -416,14 +418,21 @@ static bool peer_resolve(struct nexthops *nh, __be32 peer, struct port **port)
 
 /* --- handed packets ------------------------------------------------------------------------ */
 
+struct handed {			/* a packet on its way out, for split_packet() */
+	struct nexthops *nh;
+	const struct port *port;
+	__be32 dst;
+};
+
 /*
  * The kernel finds the neighbour and holds the packet meanwhile. It leaves the
  * packet alone but for an Identification of 0 without DF, which it replaces.
  */
-static void send_packet(struct nexthops *nh, const struct rsip_event_resolve *event, const struct port *port)
+static bool send_part(const uint8_t *packet, size_t len, void *arg)
 {
-	struct sockaddr_in to = { .sin_family = AF_INET, .sin_addr.s_addr = event->dst };
-	struct iovec data = { (void *)event->packet, event->len };
+	const struct handed *handed = arg;
+	struct sockaddr_in to = { .sin_family = AF_INET, .sin_addr.s_addr = handed->dst };
+	struct iovec data = { (void *)packet, len };
 	union {
 		struct cmsghdr header;
 		char space[CMSG_SPACE(sizeof(struct in_pktinfo))];
@@ -432,17 +441,40 @@ static void send_packet(struct nexthops *nh, const struct rsip_event_resolve *ev
 		.msg_name = &to, .msg_namelen = sizeof(to), .msg_iov = &data, .msg_iovlen = 1,
 		.msg_control = &control, .msg_controllen = sizeof(control),
 	};
-	struct in_pktinfo info = { .ipi_ifindex = (int)port->link.ifindex };
+	struct in_pktinfo info = { .ipi_ifindex = (int)handed->port->link.ifindex };
 
 	control.header.cmsg_level = IPPROTO_IP;
 	control.header.cmsg_type = IP_PKTINFO;
 	control.header.cmsg_len = CMSG_LEN(sizeof(info));
 	memcpy(CMSG_DATA(&control.header), &info, sizeof(info));
-	if (sendmsg(nh->raw, &message, MSG_DONTWAIT) < 0 && log_allowed(&nh->limit, 5, nh->now)) {
+	return sendmsg(handed->nh->raw, &message, MSG_DONTWAIT) >= 0;
+}
+
+/* What stands in front of a host's packet in its tunnel: IPv4, and GRE. */
+static size_t tunnel_headers(const struct rsip_event_resolve *event)
+{
+	const struct iphdr *outer = (const void *)event->packet;
+
+	if (!event->inbound)
+		return 0;
+	return sizeof(*outer) + (outer->protocol == RSIP_PROTO_GRE ? 4 : 0);
+}
+
+/* The kernel does not fragment what a raw socket sends. A host gets fragments of its packet, not of the tunnel's. */
+static void send_packet(struct nexthops *nh, const struct rsip_event_resolve *event, const struct port *port)
+{
+	struct handed handed = { nh, port, event->dst };
+	int err = 0;
+
+	if (event->len > port->link.mtu)
+		err = split_packet(event->packet, event->len, tunnel_headers(event), port->link.mtu, send_part, &handed);
+	else if (!send_part(event->packet, event->len, &handed))
+		err = -errno;
+	if (err && log_allowed(&nh->limit, 5, nh->now)) {
 		char text[ADDR_TEXT_LEN];
 
-		log_warn("next hop: a packet to %s through %s is lost: %s", addr_text(event->dst, text), port->name,
-			 strerror(errno));
+		log_warn("next hop: a packet of %u bytes to %s through %s is lost: %s", event->len,
+			 addr_text(event->dst, text), port->name, strerror(-err));
 	}
 }
 
