@@ -75,6 +75,7 @@ struct datapath {
 	struct learn *learn;
 	struct attach *attach;		/* NULL: nothing is attached */
 	struct ring_buffer *events;
+	uint32_t *private_ifindex;	/* of the private interfaces, in their order */
 	struct host *hosts;
 	struct host *told;		/* that violations of are not told for now; the first is due first */
 	datapath_violation *tell;
@@ -108,8 +109,8 @@ static int interface_of(const struct datapath *dp, __be32 gateway, uint32_t *ifi
 	for (size_t i = 0; i < dp->config->private_count; i++) {
 		if (dp->config->private_interfaces[i].address != gateway)
 			continue;
-		*ifindex = if_nametoindex(dp->config->private_interfaces[i].name);
-		return *ifindex ? 0 : -ENODEV;
+		*ifindex = dp->private_ifindex[i];
+		return 0;
 	}
 	return -EADDRNOTAVAIL;
 }
@@ -787,6 +788,22 @@ static int fill_addresses(struct datapath *dp)
 	return err;
 }
 
+/* Once: an interface that goes takes the programs with it, whatever comes in its place. */
+static int find_interfaces(struct datapath *dp)
+{
+	const struct config *config = dp->config;
+
+	dp->private_ifindex = calloc(config->private_count, sizeof(*dp->private_ifindex));
+	if (!dp->private_ifindex)
+		return -ENOMEM;
+	for (size_t i = 0; i < config->private_count; i++) {
+		dp->private_ifindex[i] = if_nametoindex(config->private_interfaces[i].name);
+		if (!dp->private_ifindex[i])
+			return -ENODEV;
+	}
+	return 0;
+}
+
 static int open_parts(struct datapath *dp)
 {
 	struct bpfmaps *maps = dp->maps;
@@ -797,7 +814,9 @@ static int open_parts(struct datapath *dp)
 	dp->learn = dp->peers ? learn_new(maps, dp->peers) : NULL;
 	if (err || !dp->binds || !dp->learn)
 		return -ENOMEM;
-	err = clock_open(maps, &dp->clock);
+	err = find_interfaces(dp);
+	if (!err)
+		err = clock_open(maps, &dp->clock);
 	if (err)
 		return err;
 	dp->events = ring_buffer__new(maps->fd[BPFMAP_EVENTS], on_event, dp, NULL);
@@ -898,6 +917,7 @@ void datapath_close(struct datapath *dp)
 	free_hosts(dp);
 	slots_fini(&dp->free);
 	free(dp->binds);
+	free(dp->private_ifindex);
 	bpfmaps_close(dp->maps);
 	netlink_close(dp->netlink);
 	free(dp);

@@ -13,6 +13,7 @@
 
 #include "lib/log.h"
 #include "lib/msg.h"
+#include "rsipd/outbox.h"
 #include "rsipd/commit.h"
 
 /* TCP (SEC-08) */
@@ -52,12 +53,14 @@ struct endpoint {			/* of one private interface */
 	uv_udp_t udp;
 	uv_tcp_t tcp;
 	bool udp_open, tcp_open;
+	int udp_fd;			/* owned by udp */
 };
 
 struct server {
 	struct rsipd *rsipd;
 	struct endpoint *endpoints;
 	size_t endpoint_count;
+	struct outbox *outbox;
 	struct connection *connections;	/* hash */
 	uint64_t connection_ids;
 	struct server_counters counters;
@@ -97,25 +100,14 @@ static void on_datagram(uv_udp_t *udp, ssize_t len, const uv_buf_t *buf, const s
 	session_input(endpoint->server->rsipd->sessions, &from, (const uint8_t *)buf->base, (size_t)len, daemon_now());
 }
 
-/* From the address the request came to (T-31): the socket is bound to it. An answer
- * that does not fit into the socket's buffer is lost like any datagram; the host asks again. */
+/* From the address the request came to (T-31): the socket is bound to it. */
 static void send_datagram(struct server *server, const struct origin *to, const uint8_t *data, size_t len)
 {
-	struct sockaddr_in address = { .sin_family = AF_INET, .sin_port = to->source_port };
-	uv_buf_t buf = uv_buf_init((char *)data, (unsigned int)len);
-	int err = UV_EADDRNOTAVAIL;
-
-	address.sin_addr.s_addr = to->source;
 	for (size_t i = 0; i < server->endpoint_count; i++) {
-		struct endpoint *endpoint = &server->endpoints[i];
+		const struct endpoint *endpoint = &server->endpoints[i];
 
 		if (endpoint->udp_open && endpoint->address == to->local)
-			err = uv_udp_try_send(&endpoint->udp, &buf, 1, (const struct sockaddr *)&address);
-	}
-	if (err < 0 && log_allowed(&server->limit, 10, daemon_now())) {
-		char text[ADDR_TEXT_LEN];
-
-		log_warn("server: a message to %s could not be sent: %s", addr_text(to->source, text), uv_strerror(err));
+			outbox_put(server->outbox, endpoint->udp_fd, to->source, to->source_port, data, len);
 	}
 }
 
@@ -529,6 +521,7 @@ static int open_udp(struct endpoint *endpoint, const struct config_interface *in
 	if (!err) {
 		endpoint->udp.data = endpoint;
 		endpoint->udp_open = true;
+		endpoint->udp_fd = fd;
 		err = uv_udp_open(&endpoint->udp, fd);
 	}
 	if (err) {
@@ -569,6 +562,11 @@ struct server *server_new(struct rsipd *rsipd)
 		server_free(server);
 		return NULL;
 	}
+	server->outbox = outbox_new(rsipd->loop);	/* last: it is in the loop from here on */
+	if (!server->outbox) {
+		server_free(server);
+		return NULL;
+	}
 	return server;
 }
 
@@ -606,6 +604,7 @@ void server_close(struct server *server)
 
 	if (!server)
 		return;
+	outbox_close(server->outbox);
 	for (size_t i = 0; i < server->endpoint_count; i++) {
 		if (server->endpoints[i].udp_open)
 			uv_close((uv_handle_t *)&server->endpoints[i].udp, NULL);
@@ -620,6 +619,7 @@ void server_free(struct server *server)
 {
 	if (!server)
 		return;
+	outbox_free(server->outbox);
 	free(server->endpoints);
 	free(server);
 }
