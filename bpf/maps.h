@@ -135,6 +135,15 @@ struct {
 	__type(value, struct rsip_address);
 } rsip_addresses SEC(".maps");
 
+/* What no peer can be. rsipd writes, public side reads. One element. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__uint(pinning, LIBBPF_PIN_BY_NAME);
+	__type(key, __u32);
+	__type(value, struct rsip_realm);
+} rsip_realm SEC(".maps");
+
 /* Next hops by slot. rsipd writes through mmap (slots are 32 bytes apart), both sides read. As configured. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);

@@ -44,6 +44,21 @@ static __always_inline enum rsip_outcome policy_inbound(const struct packet *p, 
 	return p->ip.ttl > 1 ? RSIP_GO_ON : RSIP_IN_TTL;
 }
 
+/* Does a peer claim to be a host, or what hosts lease? SEC-10 */
+static __always_inline bool is_spoofed(__be32 src)
+{
+	__u32 zero = 0, at = bpf_ntohl(src);
+	const struct rsip_realm *realm = bpf_map_lookup_elem(&rsip_realm, &zero);
+
+	if (!realm)
+		return false;
+	for (__u32 i = 0; i < RSIP_REALM_RANGES && i < realm->count; i++) {
+		if (at - realm->ranges[i].first <= realm->ranges[i].span)
+			return true;
+	}
+	return false;
+}
+
 /* A packet that is no host's: dropped if it is for an address that only RSIP owns. */
 static __always_inline enum rsip_outcome unmatched_inbound(const struct packet *p,
 							   const struct rsip_address *address)

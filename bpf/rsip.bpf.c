@@ -128,7 +128,7 @@ static __always_inline int inbound(struct xdp_md *ctx, struct packet *p)
 		if (!lease_by_address(address, p, &lease))
 			return unmatched_inbound(p, address);
 	}
-	why = policy_inbound(p, &lease);
+	why = is_spoofed(p->ip.src) ? RSIP_IN_SPOOFED : policy_inbound(p, &lease);
 	return why ? why : deliver(ctx, p, &lease, p->kind == PACKET_WHOLE ? RSIP_IN_WHOLE : RSIP_IN_ESP + p->kind);
 }
 

@@ -160,6 +160,23 @@ struct rsip_address {		/* value of rsip_addresses; key: __be32 */
 #define RSIP_ADDRESS_SHARED	0x02	/* also N's own: what matches no lease goes to the stack */
 #define RSIP_ADDRESS_TUNNEL	0x04	/* an Na: tunnels from hosts end here */
 
+/*
+ * Addresses that no peer can have: pools and the private realm (SEC-10). Few
+ * ranges, compared one by one, since a lookup by the source would cost as much
+ * as the one by the destination.
+ */
+#define RSIP_REALM_RANGES	16
+
+struct rsip_range {
+	__u32 first;		/* host order, as is all of this */
+	__u32 span;		/* the last one is first + span */
+};
+
+struct rsip_realm {		/* value of rsip_realm, by 0 */
+	__u32 count;
+	struct rsip_range ranges[RSIP_REALM_RANGES];
+};
+
 /* --- ICMP ------------------------------------------------------------------ */
 
 /*
@@ -359,7 +376,8 @@ struct rsip_event_violation {	/* a host sent what it may not: each kind once unt
 	X(OUT_SPLIT,		HAND,	 "larger than the MTU towards the peer: handed to rsipd to be fragmented") \
 	X(OUT_TOO_BIG_TOLD,	ANSWER,	 "larger than the MTU towards the peer: the host was told") \
 	X(OUT_TTL_TOLD,		ANSWER,	 "TTL would reach 0: the host was told") \
-	X(OUT_UNREACHABLE_TOLD,	ANSWER,	 "no way to the peer: the host was told")
+	X(OUT_UNREACHABLE_TOLD,	ANSWER,	 "no way to the peer: the host was told") \
+	X(IN_SPOOFED,		DROP,	 "source inside the private realm or a pool")
 
 enum rsip_outcome {
 	RSIP_GO_ON,		/* not an outcome: the next step decides. Its counter stays 0 */

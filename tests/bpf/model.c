@@ -610,6 +610,14 @@ static enum rsip_outcome nobodys(const struct read *r)
 	return flags_of(r->dst) == RSIP_ADDRESS_POOL ? outcomes[r->kind] : RSIP_IN_PASS;
 }
 
+static bool is_inside(uint32_t at)
+{
+	for (size_t i = 0; i < WORLD_REALM; i++)
+		if (world_realm[i].first <= at && at <= world_realm[i].last)
+			return true;
+	return false;
+}
+
 /* IKE that a peer begins. */
 static const struct world_bind *listener(const struct read *r)
 {
@@ -781,7 +789,9 @@ static void model_public(struct model *m, const struct frame *in, struct verdict
 		return;
 	}
 	bind = whose(m, &r, &peer, &is_new);
-	if (bind)
+	if (bind && is_inside(r.src))
+		out->outcome = RSIP_IN_SPOOFED;
+	else if (bind)
 		deliver(m, in, &r, &r, peer, bind, is_new, sent[r.kind], out);
 	else
 		out->outcome = nobodys(&r);

@@ -270,6 +270,19 @@ static void fill_address(struct world *w, const struct world_address *from)
 	set(w->skel->maps.rsip_addresses, &(__be32){ pkt_addr(from->addr) }, &address);
 }
 
+const struct world_range world_realm[WORLD_REALM] = {
+	{ 0x0a000000, 0x0affffff }, { 0xcb00710a, 0xcb00710c }, { 0xcb007114, 0xcb007114 }, { 0xcb00711f, 0xcb007121 },
+};
+
+static void fill_realm(struct world *w)
+{
+	struct rsip_realm realm = { .count = WORLD_REALM };
+
+	for (size_t i = 0; i < WORLD_REALM; i++)
+		realm.ranges[i] = (struct rsip_range){ world_realm[i].first, world_realm[i].last - world_realm[i].first };
+	set(w->skel->maps.rsip_realm, &(__u32){ 0 }, &realm);
+}
+
 static void fill(struct world *w)
 {
 	for (size_t i = 0; i < WORLD_ADDRESSES; i++)
@@ -278,6 +291,7 @@ static void fill(struct world *w)
 		set(w->skel->maps.rsip_clients, &(__be32){ pkt_addr(world_clients[i]) },
 		    &(struct rsip_client){ .client_id = i + 1, .binds = 1 });
 	fill_hops(w);
+	fill_realm(w);
 	for (size_t i = 0; i < WORLD_BINDS; i++)
 		fill_bind(w, i);
 	for (size_t i = 0; i < WORLD_GRANTS; i++)

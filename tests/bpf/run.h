@@ -83,6 +83,7 @@ enum {
 #define WORLD_BINDS	25
 #define WORLD_CLIENTS	10
 #define WORLD_ADDRESSES	9
+#define WORLD_REALM	4
 #define WORLD_PEERS	2
 #define WORLD_GRANTS	21
 
@@ -111,6 +112,11 @@ extern const struct world_address {
 	__u32 flags;
 	const char *speaker;
 } world_addresses[WORLD_ADDRESSES];
+
+/* NB to NB3, SH, the whole addresses and 10.0.0.0/8 are no peer's: host order, ends included. */
+extern const struct world_range {
+	__u32 first, last;
+} world_realm[WORLD_REALM];
 
 /* Whose IKE goes to whom when the cookie is new: X1 listens to Y, X2 to Z, both on NB2. */
 extern const struct world_peer {

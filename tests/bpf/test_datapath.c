@@ -199,6 +199,25 @@ Test(datapath, open_fills_addresses_and_devices)
 	EXPECT_EMPTY("rsip_cookies");
 }
 
+/* The pool; and the private realm, of which 203.0.113.0/24 can be none. covers: SEC-10 */
+Test(datapath, what_no_peer_can_be)
+{
+	struct addr_prefix networks[] = { { net_addr("10.0.0.0"), 8 }, { net_addr("203.0.113.0"), 24 } };
+	const struct rsip_realm want = {
+		.count = 2, .ranges = { { ntohl(net_addr("10.0.0.0")), 0xffffff }, { ntohl(net_addr(NB)), 1 } },
+	};
+	struct config changed = *config;
+	struct rsip_realm got;
+	int fd = map("rsip_realm");
+
+	changed.local_networks = networks;
+	changed.local_network_count = 2;
+	cr_assert_eq(datapath_pools_add(dp, &changed), 0);
+	cr_assert_eq(bpf_map_lookup_elem(fd, &(__u32){ 0 }, &got), 0);
+	cr_expect_arr_eq(&got, &want, sizeof(want));
+	close(fd);
+}
+
 Test(datapath, address_of_the_gateway_itself_is_shared)
 {
 	struct rsip_address value;

@@ -215,6 +215,26 @@ Test(inbound, flow_policy)
 	run(ROWS(rows));
 }
 
+/* covers: SEC-10 */
+Test(inbound, forged_sources)
+{
+	static const struct row rows[] = {
+		{ "a host", "ip X1 > NB | esp 0x1001", RSIP_IN_SPOOFED, NULL },
+		{ "the last of the private realm", "ip 10.255.255.255 > NB | udp 53 > 40000", RSIP_IN_SPOOFED, NULL },
+		{ "one after it", "ip 11.0.0.0 > NB | udp 53 > 40000", RSIP_IN_PORT,
+		  TO_X1 "| ip 11.0.0.0 > NB ttl 63 | udp 53 > 40000" },
+		{ "one before it", "ip 9.255.255.255 > NB | udp 53 > 40000", RSIP_IN_PORT,
+		  TO_X1 "| ip 9.255.255.255 > NB ttl 63 | udp 53 > 40000" },
+		{ "the pool", "ip NB2 > NB | udp 53 > 40000", RSIP_IN_SPOOFED, NULL },
+		{ "the address itself", "ip NB > NB | tcp 53 > 40000", RSIP_IN_SPOOFED, NULL },
+		{ "a shared one", "ip SH > NB | udp 53 > 40000", RSIP_IN_SPOOFED, NULL },
+		{ "to a whole address", "ip W2 > W1 | udp 53 > 40000", RSIP_IN_SPOOFED, NULL },
+		{ "N's own affair", "ip X1 > N | udp 53 > 40000", RSIP_IN_PASS, NULL },
+	};
+
+	run(ROWS(rows));
+}
+
 /* What has ended: a free slot, a slot of somebody else. covers: FREE-04 IN-28 LSE-06 */
 Test(inbound, ended_binds)
 {

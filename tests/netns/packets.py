@@ -187,6 +187,7 @@ def strangers(bind, peer=PEER):
     free = next(spi for spi in range(0x1000, 0x2000) if spi not in bind.spis)
     port = next(port for port in range(2000, 3000) if port not in bind.ports)
     return [
+        ("in-spoofed", esp("10.0.0.12", NB, bind.spis[0])),
         ("in-no-spi", esp(peer, NB, free)),
         ("in-no-spi", ah(peer, NB, free)),
         ("in-no-spi", udp(peer, 4500, NB, 4500, struct.pack("!II", free, 1) + b"text")),

@@ -56,6 +56,7 @@ test_without_forwarding() {
 }
 
 # covers: IN-06 EG-01 EG-02 EG-08 EG-13 IKE-08 IKE-09 REG-19 TUN-15 ADM-05 IN-27
+# covers: SEC-10
 test_refuse() {
 	raise
 	packets refuse

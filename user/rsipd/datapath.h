@@ -85,7 +85,7 @@ void datapath_bind_remove(struct datapath *dp, const struct datapath_bind *bind)
 
 /* --- a reload -------------------------------------------------------------------- */
 
-/* Makes the addresses of all pools of `config` known as lent. 0 or -errno. */
+/* Makes the addresses of all pools of `config` known as lent, and those that no peer can have (SEC-10). 0 or -errno. */
 int datapath_pools_add(struct datapath *dp, const struct config *config);
 /* Forgets those of `before` that `now` does not have: they are other people's from now on. */
 void datapath_pools_remove(struct datapath *dp, const struct config *before, const struct config *now);

@@ -7,6 +7,7 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <ifaddrs.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -24,6 +25,7 @@
 #include "rsipd/netlink.h"
 #include "rsipd/nexthop.h"
 #include "rsipd/peers.h"
+#include "rsipd/realm.h"
 #include "rsipd/slots.h"
 
 #define REARM_MS	1000	/* a host's violation is told again */
@@ -728,9 +730,49 @@ static int fill_pool(const struct datapath *dp, const struct config_pool *pool)
 	return err;
 }
 
+static bool is_public(const struct config *config, const struct ifaddrs *entry)
+{
+	bool found = false;
+
+	if (!entry->ifa_addr || entry->ifa_addr->sa_family != AF_INET)
+		return false;
+	for (size_t i = 0; i < config->public_count && !found; i++)
+		found = !strcmp(config->public_interfaces[i].name, entry->ifa_name);
+	return found;
+}
+
+#define PUBLIC_ADDRESSES	64	/* looked at */
+
+static size_t public_addresses(const struct config *config, __be32 out[static PUBLIC_ADDRESSES])
+{
+	struct ifaddrs *entries;
+	size_t count = 0;
+
+	if (getifaddrs(&entries))
+		return 0;
+	for (const struct ifaddrs *entry = entries; entry && count < PUBLIC_ADDRESSES; entry = entry->ifa_next) {
+		if (is_public(config, entry))
+			out[count++] = ((const struct sockaddr_in *)entry->ifa_addr)->sin_addr.s_addr;
+	}
+	freeifaddrs(entries);
+	return count;
+}
+
+static int fill_realm(const struct datapath *dp, const struct config *config)
+{
+	__be32 addresses[PUBLIC_ADDRESSES];
+	struct rsip_realm realm;
+	size_t lost = realm_of(config, addresses, public_addresses(config, addresses), &realm);
+
+	if (lost)
+		log_warn("data plane: forged sources are looked for in %u ranges of pools and local-networks, not in the "
+			 "%zu smaller ones", realm.count, lost);
+	return bpfmaps_put(dp->maps->fd[BPFMAP_REALM], &(__u32){ 0 }, &realm);
+}
+
 int datapath_pools_add(struct datapath *dp, const struct config *config)
 {
-	int err = 0;
+	int err = fill_realm(dp, config);
 
 	for (size_t i = 0; i < config->pool_count && !err; i++)
 		err = fill_pool(dp, &config->pools[i]);
