@@ -347,6 +347,44 @@ Test(session_vectors, rfc3103_example_2)
 	gateway_free(g);
 }
 
+static void names_of_example_3(uint32_t id, const char *name, void *arg)
+{
+	struct gateway *g = arg;
+	__be32 addr = ip4("198.51.100.7");
+
+	session_resolved(g->s, id, &addr, strcmp(name, "www.bar.com") == 0, g->now);
+}
+
+/*
+ * RFC 3103 Appendix C example 3, over TCP: a whole address for a remote given
+ * by name: 3.3 of the catalogue.
+ * covers: T-01 RSA-02 RSA-10 RSA-11 RSA-16 FLOW-04 FLOW-06 FLOW-14 REG-04 REG-10
+ */
+Test(session_vectors, rfc3103_example_3)
+{
+	struct gateway *g = gateway_new();
+	struct origin x = tcp_host(3);
+	uint32_t id;
+
+	load_vectors();
+	g->rule.remote_policy = RSIP_POLICY_MACRO;
+	g->pool.rsipsec = false;
+	g->config.tunnel_count = 1;
+	gateway_lend_whole(g, "149.112.240.17", "149.112.240.17");
+	gateway_start(g);
+	sessions_resolver(g->s, names_of_example_3, g);
+
+	/* The example offers L2TP besides. */
+	send_vector(g, x, "c3-01-register-request", 0, 0);
+	id = word_at(g->box[0].data, 7);
+	expect_template(g, "c3-02", "01030023040004CCCCCCCC0300040000025809000201010700010207000101" "06000101", id);
+	exchange(g, x, "c3-03-assign-request", "c3-04-error-response", 3, id);
+	exchange(g, x, "c3-05-assign-request", "c3-06-assign-response", 3, id);
+	cr_expect_eq(datapath_fake_whole(g->dp, ip4("149.112.240.17")), x.source);
+	exchange(g, x, "c3-07-deregister-request", "c3-08-deregister-response", 3, id);
+	gateway_free(g);
+}
+
 /* --- situations ------------------------------------------------------------------------------ */
 
 /*

@@ -45,6 +45,10 @@ static uint16_t judge_remote(struct exchange *x)
 		return 0;
 	if (remote->type == RSIP_ADDR_IPV4)
 		x->peers = (struct peers){ .count = 1, .addrs = { remote->v4 } };
+	else if (remote->type == RSIP_ADDR_FQDN && !x->resolved)
+		return lookup_begin(x);
+	else if (remote->type == RSIP_ADDR_FQDN)
+		x->peers = *x->resolved;
 	return policy_remote(x->s->config, x->client, x->m, &x->peers);
 }
 

@@ -19,6 +19,19 @@
 #define SESSION_LOG_REFIT	1000	/* of what a reload ends: the operator asked for it */
 #define SESSION_VIOLATIONS	6	/* kinds, see violation.c */
 
+#define LOOKUPS_MAX	1024
+#define LOOKUP_MS	1500	/* then a name has no address: the host asks for 1.6 s */
+#define REQUEST_WAITS	UINT16_MAX	/* instead of an error: no answer yet */
+
+/* lookup.c: names that are looked up. */
+struct lookups {
+	session_resolve *resolve;
+	void *arg;
+	struct table by_id;
+	struct wheel timers;
+	uint32_t ids, count;
+};
+
 struct sessions {
 	const struct config *config;
 	struct datapath *dp;
@@ -29,6 +42,7 @@ struct sessions {
 	struct leases *leases;
 	struct departed *departed;
 	struct repeats *repeats;
+	struct lookups lookups;
 	unsigned int messages_off;	/* MSG_NO_*: what the configuration has no use for */
 	bool draining;
 	session_watch *watch;
@@ -54,6 +68,7 @@ struct sessions {
 struct session {
 	struct replay last;
 	struct rate requests;
+	struct lookup *lookup;		/* the request that waits for a name; NULL: none */
 	uint32_t last_bind;		/* that the last answer speaks of; 0: of none */
 	bool counted;			/* asynchronous messages carry a counter */
 	uint64_t report_next[SESSION_VIOLATIONS];	/* by kind: when the host may be told again, ms */
@@ -66,6 +81,9 @@ struct exchange {
 	struct sessions *s;
 	const struct origin *from;
 	const struct msg *m;
+	const struct replay_request *request;
+	const uint8_t *data;		/* request->len bytes */
+	const struct peers *resolved;	/* what its name stands for; NULL: not looked up yet */
 	uint64_t now;
 	struct client *client;		/* NULL: not registered (any more) */
 	struct bind *bind;		/* EXTEND, FREE: the one that is named; ASSIGN: the new one */
@@ -92,6 +110,23 @@ uint32_t session_lease(const struct exchange *x);
 
 /* Tells who watches. */
 void session_happened(const struct sessions *s, const struct session_event *event);
+
+/* Carries out a request that waited for a name. */
+void session_go_on(struct sessions *s, const struct origin *from, const uint8_t *data, size_t len,
+		   const struct peers *resolved, uint64_t now);
+
+/* --- lookup.c: a request waits for a name ------------------------------------------------------ */
+
+int lookups_init(struct lookups *lookups);
+void lookups_destroy(struct lookups *lookups);	/* after all hosts */
+
+/* Has the remote's name of a request looked up. REQUEST_WAITS; 314 when nobody looks up names, 104 when
+ * too many wait. */
+uint16_t lookup_begin(struct exchange *x);
+/* The host is gone, or asked for something else. */
+void lookup_drop(struct sessions *s, struct client *client);
+/* Ends what takes too long. Returns when to call again, 0: nothing waits. */
+uint64_t lookups_expire(struct sessions *s, uint64_t now);
 
 /* --- refit.c: what a host has and the configuration that was loaded since ------------------ */
 

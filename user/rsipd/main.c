@@ -18,6 +18,7 @@
 #include "rsipd/daemon.h"
 #include "rsipd/journal.h"
 #include "rsipd/metrics.h"
+#include "rsipd/resolver.h"
 #include "rsipd/reload.h"
 #include "rsipd/server.h"
 
@@ -83,6 +84,7 @@ struct daemon {
 	struct commit_hooks hooks;
 	struct journal *journal;
 	struct control *control;
+	struct resolver *resolver;
 	struct metrics *metrics;
 	uv_loop_t loop;
 	uv_timer_t second, due;
@@ -169,6 +171,22 @@ static void on_datapath(uv_poll_t *poll, int status, int events)
 	struct daemon *d = poll->data;
 
 	datapath_ready(d->rsipd.dp, (unsigned int)(poll - d->polls), daemon_now());
+}
+
+static void on_name(uint32_t id, const char *name, void *arg)
+{
+	struct daemon *d = arg;
+
+	resolver_lookup(d->resolver, id, name);
+}
+
+/* What waited behind the request goes on. */
+static void on_found(uint32_t id, const __be32 *addrs, size_t count, void *arg)
+{
+	struct daemon *d = arg;
+
+	session_resolved(d->rsipd.sessions, id, addrs, count, daemon_now());
+	server_resume(d->rsipd.server);
 }
 
 static void on_violation(const struct rsip_event_violation *violation, uint64_t now, void *arg)
@@ -288,6 +306,10 @@ static int start(struct daemon *d)
 	d->rsipd.sessions = sessions_new(d->rsipd.config, d->rsipd.dp, d->journal, commit_send, d->rsipd.commit);
 	if (!d->rsipd.sessions)
 		return -ENOMEM;
+	d->resolver = resolver_new(&d->loop, on_found, d);
+	if (!d->resolver)
+		return -ENOMEM;
+	sessions_resolver(d->rsipd.sessions, on_name, d);
 	datapath_watch(d->rsipd.dp, on_violation, &d->rsipd);
 	d->rsipd.reload = reload_new(&d->rsipd, on_reloaded, d);
 	err = d->rsipd.reload ? restore(d) : -ENOMEM;
@@ -319,12 +341,14 @@ static void stop(struct daemon *d)
 	metrics_close(d->metrics);
 	control_close(d->control);
 	server_close(d->rsipd.server);
+	resolver_close(d->resolver);
 	uv_walk(&d->loop, close_handle, NULL);
 	uv_run(&d->loop, UV_RUN_DEFAULT);
 	uv_loop_close(&d->loop);
 	metrics_free(d->metrics);
 	control_free(d->control);
 	sessions_free(d->rsipd.sessions);
+	resolver_free(d->resolver);
 	reload_free(d->rsipd.reload);	/* after the hosts: their rules may be those that it replaces */
 	journal_free(d->journal);
 	commit_free(d->rsipd.commit);

@@ -25,6 +25,7 @@ void register_end(struct sessions *s, struct client *client, const char *why, ui
 	session_happened(s, &(struct session_event){
 		.kind = SESSION_DEREGISTERED, .client = client, .why = why, .now = now,
 	});
+	lookup_drop(s, client);
 	lease_each_bind(s->leases, client, end_each_bind, &ending);
 	datapath_client_remove(s->dp, client->origin.source);
 	departed_add(s->departed, client->origin.source, &session->last, now);

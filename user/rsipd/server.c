@@ -184,6 +184,10 @@ static size_t take_messages(struct connection *connection, uint64_t now)
 			frame = RSIP_HEADER_LEN;
 		if (frame == 0 || (size_t)frame > left)
 			return at;
+		if (session_waits(sessions, &connection->origin)) {
+			connection_pause(connection);
+			return at;
+		}
 		session_input(sessions, &connection->origin, connection->data + at, (size_t)frame, now);
 		at += (size_t)frame;
 		if (uv_stream_get_write_queue_size((uv_stream_t *)&connection->tcp) > UNSENT_PAUSE ||

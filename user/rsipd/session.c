@@ -276,6 +276,8 @@ static size_t execute(struct exchange *x, uint16_t *error)
 			x->client->origin = *x->from;
 		*error = handler->run(x);
 	}
+	if (*error == REQUEST_WAITS)
+		return 0;
 	if (!*error) {
 		len = encode_answer(x);
 		if (len)
@@ -402,14 +404,41 @@ static bool within_rate(struct sessions *s, struct client *client, const struct 
 	return !rate || rate_take(&session->requests, rate, rate, now);
 }
 
+static struct replay_request request_of(const struct origin *from, const struct msg *m, const uint8_t *data, size_t len,
+					uint64_t now)
+{
+	return (struct replay_request){
+		.from = from,
+		.type = m->type,
+		.has_counter = m->has & MSG_HAS(RSIP_PARAM_MESSAGE_COUNTER),
+		.counter = m->counter,
+		.len = len,
+		.hash = replay_hash(data, len),
+		.now = now,
+	};
+}
+
+static void carry_out(struct exchange *x)
+{
+	uint16_t error;
+	size_t answer = execute(x, &error);
+
+	if (error == REQUEST_WAITS)
+		return;
+	remember(x, x->request, error, answer);
+	/* With its answer, so that a duplicate after a restart is not executed again. */
+	if (!error && handlers[x->m->type].changes && x->client)
+		keep_client(x->s, x->client);
+	if (answer)
+		reply(x->s, x->from, x->s->out, answer, false, x->now);
+}
+
 void session_input(struct sessions *s, const struct origin *from, const uint8_t *data, size_t len, uint64_t now)
 {
 	struct msg m;
 	struct msg_fault fault;
-	struct exchange x = { .s = s, .from = from, .m = &m, .now = now };
-	struct replay_request request = { .from = from, .len = len, .now = now };
-	uint16_t error;
-	size_t answer;
+	struct replay_request request;
+	struct exchange x = { .s = s, .from = from, .m = &m, .request = &request, .data = data, .now = now };
 
 	if (!policy_admits(s->config, from)) {
 		s->counters.ignored++;
@@ -428,21 +457,36 @@ void session_input(struct sessions *s, const struct origin *from, const uint8_t 
 		return;
 	}
 	repeat_stop(s->repeats, from->source);
-	request.type = m.type;
-	request.has_counter = m.has & MSG_HAS(RSIP_PARAM_MESSAGE_COUNTER);
-	request.counter = m.counter;
-	request.hash = replay_hash(data, len);
+	request = request_of(from, &m, data, len, now);
 	if (x.client && !refit_client(s, x.client, now))
 		x.client = NULL;
 	if (!is_new(s, x.client, &request))
 		return;
-	answer = execute(&x, &error);
-	remember(&x, &request, error, answer);
-	/* With its answer, so that a duplicate after a restart is not executed again. */
-	if (!error && handlers[m.type].changes && x.client)
-		keep_client(s, x.client);
-	if (answer)
-		reply(s, from, s->out, answer, false, now);
+	if (x.client)
+		lookup_drop(s, x.client);
+	carry_out(&x);
+}
+
+void session_go_on(struct sessions *s, const struct origin *from, const uint8_t *data, size_t len,
+		   const struct peers *resolved, uint64_t now)
+{
+	struct msg m;
+	struct msg_fault fault;
+	struct replay_request request;
+	struct exchange x = {
+		.s = s, .from = from, .m = &m, .request = &request, .data = data, .resolved = resolved, .now = now,
+	};
+
+	/* It was read before, but the configuration may be another by now. */
+	if (!msg_decode(data, len, MSG_AT_GATEWAY, decode_flags(s, from->tcp), &m, &fault)) {
+		answer_fault(s, from, &fault, now);
+		return;
+	}
+	request = request_of(from, &m, data, len, now);
+	x.client = lease_client_by_address(s->leases, from->source);
+	if (x.client && !refit_client(s, x.client, now))
+		x.client = NULL;
+	carry_out(&x);
 }
 
 /* --- an answer that must not leave ------------------------------------------------------- */
@@ -454,7 +498,8 @@ static bool take_back(struct sessions *s, struct client *client, const struct ms
 
 	if (m->type == RSIP_REGISTER_RESPONSE && client)
 		register_end(s, client, "the registration could not be recorded", now);
-	if (m->type == RSIP_ASSIGN_RESPONSE_RSAP || m->type == RSIP_ASSIGN_RESPONSE_RSIPSEC) {
+	if (m->type == RSIP_ASSIGN_RESPONSE_RSA || m->type == RSIP_ASSIGN_RESPONSE_RSAP ||
+	    m->type == RSIP_ASSIGN_RESPONSE_RSIPSEC || m->type == RSIP_LISTEN_RESPONSE) {
 		bind = client ? lease_bind_by_id(s->leases, client, m->bind_id) : NULL;
 		if (bind)
 			bind_end(s, bind, "it could not be recorded", now);
@@ -528,11 +573,13 @@ uint64_t session_tick(struct sessions *s, uint64_t now)
 	const struct lease_events events = { bind_expired, client_expired, s };
 
 	struct repeat what;
+	uint64_t next;
 
 	pool_tick(s->pools, now);
 	while (repeat_due(s->repeats, now, &what))
 		say(s, &what, true);
-	return sooner(lease_expire(s->leases, now, &events), repeat_next(s->repeats));
+	next = lookups_expire(s, now);
+	return sooner(next, sooner(lease_expire(s->leases, now, &events), repeat_next(s->repeats)));
 }
 
 /* --- the operator -------------------------------------------------------------------------- */
@@ -614,7 +661,7 @@ struct sessions *sessions_new(const struct config *config, struct datapath *dp, 
 	s->pools = pools_new(config);
 	if (s->pools)
 		s->leases = leases_new(s->pools, most, most);
-	if (s->departed && s->repeats && s->leases)
+	if (!lookups_init(&s->lookups) && s->departed && s->repeats && s->leases)
 		return s;
 	sessions_free(s);
 	return NULL;
@@ -625,6 +672,7 @@ static bool free_session(struct client *client, void *arg)
 	struct session *session = client->session;
 
 	replay_clear(&session->last);
+	free(session->lookup);
 	free(session);
 	return true;
 }
@@ -639,6 +687,7 @@ void sessions_free(struct sessions *s)
 	pools_free(s->pools);
 	departed_free(s->departed);
 	repeats_free(s->repeats);
+	lookups_destroy(&s->lookups);
 	free(s);
 }
 

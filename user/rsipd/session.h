@@ -46,6 +46,18 @@ void sessions_free(struct sessions *s);
 /* A datagram, or one message cut from a stream with msg_frame_len(). */
 void session_input(struct sessions *s, const struct origin *from, const uint8_t *data, size_t len, uint64_t now);
 
+/*
+ * Names: `resolve` is asked for the IPv4 addresses of a remote that a host gave
+ * by name, and answers later, or at once, with session_resolved(). Without
+ * addresses the host gets 314, as it does when there is no `resolve`, or when
+ * there is no answer within 1.5 s. `name` is printable ASCII, valid during the call.
+ */
+typedef void session_resolve(uint32_t id, const char *name, void *arg);
+void sessions_resolver(struct sessions *s, session_resolve *resolve, void *arg);
+void session_resolved(struct sessions *s, uint32_t id, const __be32 *addrs, size_t count, uint64_t now);
+/* A request of that host waits for a name: what else came over TCP is not to be handed in yet (T-33). */
+bool session_waits(const struct sessions *s, const struct origin *from);
+
 /* Ends what is over; sends DE-REGISTER_RESPONSE for registrations (REG-13) and
  * FREE_RESPONSE for binds (ASY-05). Call once a second or when it says: returns
  * the next moment something ends, 0 if nothing will. */
