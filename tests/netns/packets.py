@@ -744,6 +744,35 @@ def no_arp_answer(name):
     check("answers", [socket.inet_aton(host.address)], answers)
 
 
+def segment_size(name, wanted):
+    """The MSS option of a SYN that a program on the host sends to the peer."""
+    y = Station("y")
+    enter(name)
+    s = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    s.setblocking(False)
+    s.connect_ex((PEER, 7003))
+    frame = y.receive()
+    if frame is None:
+        raise Failed("no SYN arrived")
+    options = frame[14 + 40:14 + 20 + 4 * (frame[46] >> 4)]
+    while options and options[0] != 2:
+        options = options[1 if options[0] == 1 else options[1]:]
+    check("segment size", int(wanted), struct.unpack("!H", options[2:4])[0])
+
+
+def no_tunnel(name):
+    """A tunnel packet to a host that has no tunnel: nothing of it, and no answer to it, gets to the peer."""
+    host, y = Station(name), Station("y")
+    enter("n")
+    n = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(ETH_P_IP))
+    n.bind(("lan0", ETH_P_IP))
+    for inner in (udp(PEER, 53, NB, 40000, b"answer"), esp(PEER, NB, 0x1000), tcp(PEER, 80, NB, 40000, flags=2)):
+        packet = ipv4(N_PRIVATE, host.address, IPIP, inner)
+        n.send(host.mac + mac(1) + struct.pack("!H", ETH_P_IP) + packet)
+        host.expect("tunnel packet", packet)
+        check("what the peer sees", None, y.receive(0.3))
+
+
 def main():
     try:
         globals()[sys.argv[1]](*sys.argv[2:])

@@ -232,4 +232,150 @@ test_policy_wants_a_remote() {
 	same "requests" 0 "$(messages ASSIGN_REQUEST_RSIPSEC)"
 }
 
+# The gateway lends an SPI that an SA of the host has already: it goes back, and another try is made.
+# covers: IPS-16
+test_spi_taken_here() {
+	config 'pools: [{name: shared, addresses: [203.0.113.10], spis: 0x1000-0x1003}]' 'leases: {hold-down: 0}'
+	raise
+	on x1 ip xfrm state allocspi src 203.0.113.2 dst 203.0.113.10 proto esp min 0x1002 max 0x1002 ||
+		skip "this kernel cannot reserve an SPI"
+	nsenter --net="/run/netns/${lab}x1" "$build/rsip" -g 10.0.0.1 up --spis 4 >"$work/rsip-x1.log" 2>&1 &
+	echo $! >"$work/x1.rsip"
+	wait_for 10 grep -q 'SPI 0x1002 already' "$work/rsip-x1.log"
+	wait_for 5 freed_once
+	on x1 ip xfrm state flush
+	wait_for 10 rsip_has_lease x1
+	same "SPIs" 0x1000-0x1003 "$(rsip_field x1 .lease.spis)"
+}
+
+freed_once() { [ "$(messages FREE_REQUEST)" -ge 1 ]; }
+
+# A server: reached on its port from a peer that it never sent to; a taken or forbidden port is refused.
+# covers: LSN-08 LSN-02 LSN-06 HOST-13
+test_listen() {
+	raise
+	rsip x1 -g 10.0.0.1 up -d --spis 0 --ports 0
+	rsip x2 -g 10.0.0.1 up -d --spis 0 --ports 0
+	rsip x1 listen 8080 | grep -q '203.0.113.10 on rsip0, ports 8080, bind'
+	refused rsip x2 listen 8080 2>"$work/refused"
+	grep -q '311 LOCAL_ADDRPORT_INUSE' "$work/refused"
+	on x1 python3 -c '
+import socket
+c = socket.create_server(("203.0.113.10", 8080)).accept()[0]
+c.sendall(b"welcome")
+c.recv(1)	# Y closes first: no TIME_WAIT here' &
+	wait_for 5 on y python3 -c '
+import socket
+assert socket.create_connection(("203.0.113.10", 8080), 3).recv(9) == b"welcome"'
+	same "kind" LISTEN "$(rsip_field x1 '.leases[0].kind')"
+	same "binds of x2" 0 "$(ctl -j bindings | jq '[.[] | select(.client == "10.0.0.12")] | length')"
+	rsip x1 release "$(rsip_field x1 .lease.bind)"
+	same "binds" 0 "$(ctl -j bindings | jq length)"
+	same "any port" 1 "$(rsip x2 -j listen --remote 203.0.113.2 | jq '.ports | split("-") | length')"
+}
+
+# A whole address, any protocol and port of it; beside it nothing is listened for.
+# covers: RSA-14 LSN-10 HOST-01 RSAP-23
+test_whole_address() {
+	config 'pools: [{name: whole, addresses: [203.0.113.10], methods: [rsa-ip]}]'
+	raise
+	rsip_up x1 --rsa-ip
+	same "address" 203.0.113.10 "$(rsip_field x1 .lease.address)"
+	packets exchange x1 12345
+	refused rsip x1 listen 80 2>"$work/refused"
+	grep -q 'whole address' "$work/refused"
+	same "the source of what connects" 203.0.113.10 "$(on x1 python3 -c '
+import socket
+s = socket.socket(type=socket.SOCK_DGRAM)
+s.connect(("203.0.113.2", 9))
+print(s.getsockname()[0])')"
+}
+
+rsip_up_alone() {
+	nsenter --net="/run/netns/${lab}$1" "$build/rsip" -g "$2" up "${@:3}" >>"$work/rsip-$1-$2.log" 2>&1 &
+	echo $! >"$work/$1-$2.rsip"
+	wait_for 10 assigned_by "$1" "$2"
+}
+
+assigned_by() { [ "$(rsip "$1" -g "$2" -j status | jq -r .state)" = assigned ]; }
+
+# Two gateways, each with a registration, leases, a tunnel and tables of its own; the end of one leaves the other alone.
+# covers: REG-22 RSAP-23 HOST-01 HOST-05
+test_two_gateways() {
+	raise
+	ip netns add "${lab}m"
+	ip -n "${lab}m" link set lo up
+	ip link add lan0 netns "${lab}m" type veth peer name m0 netns "${lab}sw"
+	ip link add wan0 netns "${lab}m" type veth peer name m1 netns "${lab}y"
+	ip -n "${lab}sw" link set m0 up master "$(ip -n "${lab}sw" -br link show type bridge | awk '{ print $1; exit }')"
+	ip -n "${lab}m" addr add 10.0.0.2/24 dev lan0
+	ip -n "${lab}m" addr add 192.0.2.1/24 dev wan0
+	ip -n "${lab}y" addr add 192.0.2.2/24 dev m1
+	for link in "m lan0" "m wan0" "y m1" "sw m0"; do
+		# shellcheck disable=SC2086 # two words
+		set -- $link
+		ip -n "$lab$1" link set "$2" up
+		on "$1" ethtool -K "$2" tx off gro on >/dev/null
+	done
+	on m ip route add local 192.0.2.10 dev wan0
+	sed -e 's/10\.0\.0\.1/10.0.0.2/; s/203\.0\.113\.10/192.0.2.10/; s/rsipd\.sock/second.sock/' \
+		-e "s|pin: $pin|pin: $pin-2|; s|$work/state|$work/state2|" "$work/rsipd.yaml" >"$work/second.yaml"
+	nsenter --net="/run/netns/${lab}m" "$build/rsipd" -c "$work/second.yaml" >"$work/second.log" 2>&1 &
+	wait_for 15 "$build/rsipctl" -s "$work/second.sock" status
+	rsip_up_alone x1 10.0.0.1 --spis 0 --ports 2 --manual
+	rsip_up_alone x1 10.0.0.2 --spis 0 --ports 2 --manual
+	same "interfaces" 2 "$(ip -n "${lab}x1" -br link | grep -c rsip)"
+	refused rsip x1 status 2>/dev/null
+	spoken 203.0.113.10 10.0.0.1 203.0.113.2
+	spoken 192.0.2.10 10.0.0.2 192.0.2.2
+	# Killed, it is none of those that could be meant; started again, it is.
+	kill -KILL "$(<"$work/x1-10.0.0.1.rsip")"
+	wait_for 5 rsip x1 status
+	same "who is left" 10.0.0.2:4555 "$(rsip_field x1 .gateway)"
+	rsip_up_alone x1 10.0.0.1 --spis 0 --ports 2 --manual
+	rsip x1 -g 10.0.0.1 down
+	same "interfaces" 1 "$(ip -n "${lab}x1" -br link | grep -c rsip)"
+	spoken 192.0.2.10 10.0.0.2 192.0.2.2
+	same "bindings of the second" 1 "$("$build/rsipctl" -s "$work/second.sock" -j bindings | jq length)"
+	find "$pin-2" -depth -delete 2>/dev/null || true
+}
+
+# UDP there and back, by the lease of one gateway: spoken ADDRESS GATEWAY PEER
+spoken() {
+	local port
+	port=$(rsip x1 -g "$2" -j status | jq -r .lease.ports | grep -oE '^[0-9]+')
+	on y python3 -c '
+import socket, sys
+s = socket.socket(type=socket.SOCK_DGRAM)
+s.bind((sys.argv[1], 7))
+s.settimeout(10)
+data, peer = s.recvfrom(99)
+s.sendto(data, peer)' "$3" &
+	wait_for 5 on x1 python3 -c '
+import socket, sys
+s = socket.socket(type=socket.SOCK_DGRAM)
+s.bind((sys.argv[1], int(sys.argv[2])))
+s.settimeout(0.5)
+s.sendto(b"hello", (sys.argv[3], 7))
+assert s.recv(99) == b"hello"' "$1" "$port" "$3"
+	wait $!
+}
+
+# What the tunnel carries fits it: the segment size that TCP names leaves room for the headers.
+# covers: HOST-09 TUN-13
+test_segment_size() {
+	raise
+	rsip_up x1 --spis 0 --ports 1
+	packets segment_size x1 1440
+}
+
+# A tunnel packet to a host without a tunnel: dropped, or an answer of its stack on the private side; nothing else.
+# covers: FAIL-03
+test_no_tunnel() {
+	raise
+	packets no_tunnel x1
+	rsip_up x1 --ports 1
+	packets exchange x1 "$(port x1)"
+}
+
 run_tests "$@"

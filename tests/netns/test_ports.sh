@@ -18,7 +18,7 @@ class Answer(http.server.BaseHTTPRequestHandler):
         self.wfile.write(text.encode())
 socketserver.ThreadingTCPServer.allow_reuse_address = True
 socketserver.ThreadingTCPServer((sys.argv[1], 80), Answer).serve_forever()' "$2" >"$work/http-$1.log" 2>&1 &
-	wait_for 5 listens "$1" "$2:80"
+	wait_for 20 listens "$1" "$2:80"
 }
 
 listens() { on "$1" ss -Hltn src "$2" | grep -q LISTEN; }
@@ -36,8 +36,6 @@ leased() {
 	done
 	fail "port $2 is not one of $(ports "$1") of $1"
 }
-
-messages() { ctl -j counters | jq --arg name "$1" '[.messages[] | select(.name == $name).in] | add'; }
 
 # Two hosts, one address: curl reaches the peer from ports of its own host only; what is local uses any port.
 # covers: HOST-04 HOST-05 HOST-06 RSAP-21 HOST-03 QRY-10
@@ -63,7 +61,7 @@ test_curl() {
 	if (leased x1 "${all%% *}") 2>/dev/null; then fail "a local session took a leased port: $all"; fi
 	# Nothing was refused at the gateway, and after the first word on 203.0.113.2 nothing was asked any more.
 	same "not leased" 0 "$(outcome out-no-port)"
-	[ "$(messages QUERY_REQUEST)" -le 4 ] || fail "$(messages QUERY_REQUEST) queries"
+	same "messages: registration, lease, all localities, the peer" 4 "$(rsip_field x1 .messages.sent)"
 	rsip x1 down
 	refused seen x1 203.0.113.2
 }
@@ -75,8 +73,8 @@ test_more_ports() {
 	gateway
 	serve y 203.0.113.2
 	rsip_up x1 --spis 0 --ports 2 --idle 2
-	on x1 python3 - >"$work/held" <<-'END' &
-		import socket, time
+	on x1 python3 - "$work/go" >"$work/held" <<-'END' &
+		import os, socket, sys, time
 		held = []
 		while len(held) < 3:
 		    s = socket.socket()
@@ -87,9 +85,8 @@ test_more_ports() {
 		        print(error, flush=True)
 		        time.sleep(0.05)
 		print("held", flush=True)
-		time.sleep(3)
-		u = socket.socket(type=socket.SOCK_DGRAM)
-		u.connect(("203.0.113.2", 53))
+		while not os.path.exists(sys.argv[1]):
+		    time.sleep(0.05)
 		for s in held:
 		    # A reset: no TIME_WAIT, which would hold the port for a minute
 		    s.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
@@ -98,11 +95,11 @@ test_more_ports() {
 	END
 	wait_for 10 grep -q held "$work/held"
 	grep -q 'Cannot assign requested address' "$work/held"
+	sleep 4	# longer than --idle: open sockets keep what they use
 	same "binds" 2 "$(ctl -j bindings | jq length)"
+	touch "$work/go"
 	wait_for 10 grep -q 'let go' "$work/held"
-	same "binds while sockets are open, and just after" 2 "$(ctl -j bindings | jq length)"
 	wait_for 10 binds 1
-	same "who asked for less" 1 "$(messages FREE_REQUEST)"
 }
 
 binds() { [ "$(ctl -j bindings | jq length)" = "$1" ]; }

@@ -354,6 +354,17 @@ Test(leases, what_the_host_cannot_use_goes_back)
 	expect("3000 assigned\n3000 granted bind=7 until=603000\n");
 }
 
+/* */
+Test(leases, errors_that_nobody_knows)
+{
+	cr_assert(eq(str, (char *)client_error_name(400), "IPsec failure"));
+	cr_assert(eq(str, (char *)client_error_name(403), "IPSEC_SPI_INUSE"));
+	cr_assert(eq(str, (char *)client_error_name(500), "?"));
+	to_registered();
+	refused_with(2, 444, CLIENT);
+	expect("0 failed ASSIGN_REQUEST_RSIPSEC 444 again=1000\n");
+}
+
 /* --- every message in every state ------------------------------------------------------------------ */
 
 enum state { UNREGISTERED, REGISTERING, WAITING, REGISTERED, ASSIGNING, ASSIGNED, EXTENDING, FREEING, ASKING, LEAVING, STATES };

@@ -1124,6 +1124,13 @@ void client_status(const struct client *c, struct client_status *out)
 	memcpy(out->tunnels, c->tunnels, sizeof(out->tunnels));
 }
 
+const char *client_error_name(uint16_t error)
+{
+	const char *name = msg_error_name(error);
+
+	return name[0] == '?' && error / 100 == 4 ? "IPsec failure" : name;
+}
+
 bool client_next(const struct client *c, unsigned int id, struct client_item *out)
 {
 	const struct slot *slot;

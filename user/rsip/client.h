@@ -118,6 +118,9 @@ struct client_status {
 };
 void client_status(const struct client *c, struct client_status *out);
 
+/* "REGISTER_FIRST"; an error of IPsec that nobody knows is one all the same. */
+const char *client_error_name(uint16_t error);
+
 struct client_item {			/* one thing wanted */
 	unsigned int id;
 	const struct want *want;

@@ -60,7 +60,7 @@ void commands_failed(struct up *up, const struct client_failure *failure)
 	if (waiting == NULL || failure->type != RSIP_LISTEN_REQUEST)
 		return;
 	if (failure->error != 0)
-		serve_refuse(waiting->reply, "%u %s", failure->error, msg_error_name(failure->error));
+		serve_refuse(waiting->reply, "%u %s", failure->error, client_error_name(failure->error));
 	else
 		serve_refuse(waiting->reply, "no answer, or one that cannot be used");
 	waiting->reply = NULL;	/* commands_settle() drops it */

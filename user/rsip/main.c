@@ -226,12 +226,29 @@ static int command_up(const struct options *options)
 
 /* --- asking the running instance ------------------------------------------------------------ */
 
+/* Is there a process behind this socket? One that was killed leaves it, and its lock file unlocked. */
+static bool instance_runs(const char *socket)
+{
+	char lock[PATH_MAX];
+	bool runs;
+	int fd;
+
+	snprintf(lock, sizeof(lock), "%.*s.lock", (int)(strlen(socket) - strlen(".sock")), socket);
+	fd = open(lock, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return false;
+	runs = flock(fd, LOCK_SH | LOCK_NB) != 0;
+	close(fd);
+	return runs;
+}
+
 /* Which instance is meant: that of -g, or the only one in this network namespace. */
 static enum exit_status find_instance(const struct options *options, char out[static PATH_MAX])
 {
 	enum exit_status result = EXIT_UNREACHABLE;
 	char pattern[PATH_MAX];
 	glob_t found = { 0 };
+	size_t running = 0;
 
 	if (options->gateway.sin_port != 0) {
 		instance_path(options, "sock", out);
@@ -239,15 +256,17 @@ static enum exit_status find_instance(const struct options *options, char out[st
 	}
 	snprintf(pattern, sizeof(pattern), RUN_DIR "/rsip-*-%lu.sock", namespace_number());
 	glob(pattern, 0, NULL, &found);
-	if (found.gl_pathc == 0) {
-		fprintf(stderr, "rsip: no `rsip up' runs here\n");
-	} else if (found.gl_pathc > 1) {
-		fprintf(stderr, "rsip: `rsip up' runs for several gateways: name one with -g ADDRESS\n");
-		result = EXIT_USAGE;
-	} else {
-		snprintf(out, PATH_MAX, "%s", found.gl_pathv[0]);
-		result = EXIT_OK;
+	for (size_t i = 0; i < found.gl_pathc; i++) {
+		if (!instance_runs(found.gl_pathv[i]))
+			continue;
+		snprintf(out, PATH_MAX, "%s", found.gl_pathv[i]);
+		running++;
 	}
+	if (running == 0)
+		fprintf(stderr, "rsip: no `rsip up' runs here\n");
+	else if (running > 1)
+		fprintf(stderr, "rsip: `rsip up' runs for several gateways: name one with -g ADDRESS\n");
+	result = running == 0 ? EXIT_UNREACHABLE : running == 1 ? EXIT_OK : EXIT_USAGE;
 	globfree(&found);
 	return result;
 }

@@ -13,6 +13,7 @@
 
 #include "rsip/instance.h"
 #include "rsip/strongswan.h"
+#include "rsip/xfrm.h"
 
 #define SETTLE_MS	100	/* news of links and routes come in swarms */
 #define FAILURES_LOGGED	5	/* in a second */
@@ -71,12 +72,18 @@ static int use_tunnel(struct up *up, const struct client_lease *lease)
 	return tunnels_use(up->tunnels, &spec);
 }
 
-/* The tunnel belongs to the question: a lease without one is of no use (FAIL-14). */
+/* Its SPIs have to be free here as well (IPS-16), and a lease without a tunnel is of no use (FAIL-14). */
 static bool on_accepts(const struct client_lease *lease, void *arg)
 {
 	struct up *up = arg;
-	int err = use_tunnel(up, lease);
+	uint32_t taken = xfrm_taken(&up->asks, lease->local, &lease->spis);
+	int err;
 
+	if (taken != 0) {
+		log_warn("lease %u: an SA of this host has SPI 0x%x already: asking for others", lease->bind_id, taken);
+		return false;
+	}
+	err = use_tunnel(up, lease);
 	if (err && err != -EEXIST)
 		give_up(up, err);
 	return err == 0;
@@ -175,7 +182,7 @@ static void on_failed(const struct client_failure *failure, void *arg)
 		return;
 	}
 	if (failure->error != 0)
-		snprintf(why, sizeof(why), "%u %s", failure->error, msg_error_name(failure->error));
+		snprintf(why, sizeof(why), "%u %s", failure->error, client_error_name(failure->error));
 	if (failure->again_ms != 0)
 		snprintf(next, sizeof(next), ", again in %lld s", (long long)up_seconds_left(failure->again_ms + 999));
 	/* What others send in our name is reported as well: no more than a few lines of it. */
