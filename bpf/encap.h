@@ -88,6 +88,23 @@ static __always_inline bool outer_put(void *at, const void *end, const struct tu
 	return true;
 }
 
+/* RFC 6040 4.2: what the outer header tells of congestion goes into the inner one. DSCP stays. */
+static __always_inline void inner_ecn(struct iphdr *ip, __u8 outer_tos)
+{
+	__u8 outer = outer_tos & ECN_MASK, inner = ip->tos & ECN_MASK;
+	const __be16 *word = (const __be16 *)ip;
+	__be16 old = *word;
+
+	if (outer == ECN_CE && inner != ECN_CE)
+		ip->tos |= ECN_CE;
+	else if (outer == ECN_ECT1 && inner == ECN_ECT0)
+		ip->tos ^= ECN_MASK;
+	else
+		return;
+	ip->check = csum_update(ip->check, old, *word);
+}
+
+/* `p` came plain, or in a tunnel that comes off (turn.h). */
 static __always_inline enum rsip_outcome encapsulate(struct xdp_md *ctx, struct packet *p,
 						     const struct rsip_bind *bind, const struct way *way)
 {
@@ -104,25 +121,10 @@ static __always_inline enum rsip_outcome encapsulate(struct xdp_md *ctx, struct 
 	if ((void *)(inner + 1) > end)
 		return RSIP_ERROR;
 	decrease_ttl(inner);
+	inner_ecn(inner, p->outer.tos);
 	if (!outer_put(data + way->ip_at, end, &tunnel, p->ip.len + push))
 		return RSIP_ERROR;
 	return ethernet_write(data, end, way);
-}
-
-/* RFC 6040 4.2: what the outer header tells of congestion goes into the inner one. DSCP stays. */
-static __always_inline void inner_ecn(struct iphdr *ip, __u8 outer_tos)
-{
-	__u8 outer = outer_tos & ECN_MASK, inner = ip->tos & ECN_MASK;
-	const __be16 *word = (const __be16 *)ip;
-	__be16 old = *word;
-
-	if (outer == ECN_CE && inner != ECN_CE)
-		ip->tos |= ECN_CE;
-	else if (outer == ECN_ECT1 && inner == ECN_ECT0)
-		ip->tos ^= ECN_MASK;
-	else
-		return;
-	ip->check = csum_update(ip->check, old, *word);
 }
 
 static __always_inline enum rsip_outcome decapsulate(struct xdp_md *ctx, struct packet *p, const struct way *way)

@@ -17,6 +17,7 @@
 #include "policy.h"
 #include "relay.h"
 #include "stats.h"
+#include "turn.h"
 
 /* Kinds that go on stand in the order of the outcomes. */
 _Static_assert(RSIP_IN_PORT - RSIP_IN_ESP == PACKET_PORT, "kinds and outcomes differ");
@@ -197,12 +198,16 @@ static __always_inline enum rsip_outcome leave(struct xdp_md *ctx, struct packet
 {
 	struct way way = {};
 	enum rsip_outcome why;
+	bool inside;
 
 	why = way_by_peer(p->ip.dst, &way) ? RSIP_GO_ON : RSIP_OUT_UNREACHABLE;
-	if (!why)
+	inside = way.slot == NO_SLOT && is_leased(p->ip.dst);
+	if (!why && !inside)
 		why = way_check(&way, p, p->ip.len, RSIP_OUT_UNREACHABLE, RSIP_OUT_TOO_BIG);
 	if (!why && lease->new_cookie)
 		why = learn_cookie(ctx, lease->target.bind, lease->target.generation);
+	if (!why && inside)
+		return turn(ctx);
 	if (!why && (p->kind == PACKET_ESP || p->kind == PACKET_AH || p->kind == PACKET_NATT))
 		outspi_note(p, &lease->target);
 	if (!why)

@@ -377,7 +377,8 @@ struct rsip_event_violation {	/* a host sent what it may not: each kind once unt
 	X(OUT_TOO_BIG_TOLD,	ANSWER,	 "larger than the MTU towards the peer: the host was told") \
 	X(OUT_TTL_TOLD,		ANSWER,	 "TTL would reach 0: the host was told") \
 	X(OUT_UNREACHABLE_TOLD,	ANSWER,	 "no way to the peer: the host was told") \
-	X(IN_SPOOFED,		DROP,	 "source inside the private realm or a pool")
+	X(IN_SPOOFED,		DROP,	 "source inside the private realm or a pool") \
+	X(OUT_TURNED,		FORWARD, "from a host to a leased address: turned round to its host")
 
 enum rsip_outcome {
 	RSIP_GO_ON,		/* not an outcome: the next step decides. Its counter stays 0 */

@@ -950,6 +950,44 @@ static unsigned int hop_of(uint32_t peer)
 }
 
 /* Allowed: the way to the peer, and what is learned. `sent`: the outcome when it leaves. */
+/* To an address that hosts lease: what a peer's packet would become there, with the marks of the tunnel it left. */
+static void turn_round(struct model *m, const struct frame *in, struct bytes outer, const struct read *r,
+		       struct verdict *out)
+{
+	struct frame copy = { .len = r->ip.len };
+	const struct world_bind *bind;
+	struct read back;
+	uint32_t peer;
+	bool is_new;
+
+	memcpy(copy.data, r->ip.at, r->ip.len);
+	copy.data[1] = (uint8_t)tos_after(outer, r->ip);
+	checksum(copy.data);
+	read_ip((struct bytes){ copy.data, copy.len }, PUBLIC, &back);
+	bind = whose(m, &back, &peer, &is_new);
+	out->outcome = RSIP_OUT_UNREACHABLE;
+	if (bind && (back.kind != K_IKE || addr(bind->client) != get32(outer, 12)))
+		deliver(m, in, &back, &back, peer, bind, is_new, RSIP_OUT_TURNED, out);
+	switch (out->outcome) {
+	case RSIP_OUT_TURNED:
+	case RSIP_ERROR:
+		return;
+	case RSIP_IN_RESOLVE:
+		out->outcome = RSIP_OUT_RESOLVE;
+		return;
+	case RSIP_IN_SPLIT:
+		out->outcome = RSIP_OUT_SPLIT;
+		return;
+	case RSIP_IN_TOO_BIG:
+	case RSIP_IN_TOO_BIG_TOLD:
+		*out = (struct verdict){ .outcome = RSIP_OUT_TOO_BIG };
+		return;
+	default:
+		*out = (struct verdict){ .outcome = RSIP_OUT_UNREACHABLE };
+		tell_host(in, outer, r, 0, out);
+	}
+}
+
 static void leave(struct model *m, const struct frame *in, struct bytes outer, const struct read *r,
 		  const struct world_bind *bind, bool is_new, enum rsip_outcome sent, struct verdict *out)
 {
@@ -970,6 +1008,10 @@ static void leave(struct model *m, const struct frame *in, struct bytes outer, c
 		tell_host(in, outer, r, world_hops[hop].mtu, out);
 	if (out->outcome)
 		return;
+	if (!hop && flags_of(r->dst) & RSIP_ADDRESS_POOL) {
+		turn_round(m, in, outer, r, out);
+		return;
+	}
 	if (r->kind == K_ESP || r->kind == K_AH || r->kind == K_NATT)
 		note(m, &(struct model_note){ r->kind == K_AH ? 51 : 50, 0, r->src, r->dst, r->spi, bind });
 	out->outcome = state == RSIP_NEXTHOP_VALID ? sent : RSIP_OUT_RESOLVE;

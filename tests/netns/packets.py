@@ -405,6 +405,23 @@ def violations():
     warm_up(x, y, bind)
 
 
+def hairpin():
+    """X1 to X2's port and SPI on the address they share, and back: turned round at N, nothing on the public side."""
+    hosts, y = [Host(name).register() for name in ("x1", "x2")], Station("y")
+    binds = [x.assign(ports=1, spis=2) for x in hosts]
+    for x, bind in zip(hosts, binds):
+        warm_up(x, y, bind)
+    for me, peer in ((0, 1), (1, 0)):
+        for packet in (udp(NB, binds[me].ports[0], NB, binds[peer].ports[0], b"neighbour"),
+                       esp(NB, NB, binds[peer].spis[1], tos=0xB8)):
+            before = counters()
+            hosts[me].tunnel(packet)
+            hosts[peer].expect("turned round", encapsulated(N_PRIVATE, hosts[peer].address, forwarded(packet)))
+            counted("turned round", before, "out-turned")
+    if stray := y.receive(0.05):
+        raise Failed(f"y got {stray.hex()}")
+
+
 # --- maps ------------------------------------------------------------------------------
 
 

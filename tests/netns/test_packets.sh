@@ -122,6 +122,12 @@ test_violations() {
 	packets violations
 }
 
+# covers: IN-23
+test_hairpin() {
+	raise
+	packets hairpin
+}
+
 # covers: FAIL-10 IN-28
 test_expiry_without_the_daemon() {
 	raise
