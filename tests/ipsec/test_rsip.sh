@@ -55,7 +55,7 @@ echoes() {
 }
 
 # covers: IN-04 IN-07 IN-26 EG-07 EG-09 IKE-01 IKE-03 IKE-12 IPS-12 IPS-17 IPS-27 IPS-24 IPS-25
-# covers: TUN-01 TUN-02 HOST-03 IKE-05
+# covers: TUN-01 TUN-02 HOST-03 IKE-05 SPI-04
 test_esp_tunnel() {
 	local before after
 	raise

@@ -790,6 +790,54 @@ def no_tunnel(name):
         check("what the peer sees", None, y.receive(0.3))
 
 
+def end_point(name, address):
+    """A gateway, on N, that names another tunnel end point: the host's packets go there, and come from there."""
+    enter("n")
+    rsip = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    rsip.bind((N_PRIVATE, RSIP_PORT))
+    lan = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(ETH_P_IP))
+    lan.bind(("lan0", ETH_P_IP))
+    answers = {
+        REGISTER: (REGISTERED, p_client(9), p_lease(600), param(9, b"\1\3")),
+        ASSIGN: (ASSIGNED, p_client(9), p_bind(1), p_address(NB), p_ports(1, 40000), p_address(), p_ports(1), p_lease(600),
+                 param(6, b"\1"), p_address(address)),
+        QUERY: (QUERIED, p_client(9)),
+        DEREGISTER: (DEREGISTERED, p_client(9)),
+    }
+
+    def serve():
+        while True:
+            data, host = rsip.recvfrom(65535)
+            ask = Answer(data)
+            kind, *params = answers[ask.kind]
+            rsip.sendto(message(kind, *params, param(11, struct.pack("!I", ask.counter))), host)
+
+    threading.Thread(target=serve, daemon=True).start()
+    host = Station(name)
+    enter(name)
+    subprocess.run([f"{BUILD}/rsip", "-g", N_PRIVATE, "up", "-d", "--spis", "0", "--ports", "1"], timeout=20, check=True)
+    s = application(name, NB, 40000, socket.SOCK_DGRAM)
+    s.sendto(b"hello", (PEER, 53))
+    end = time.monotonic() + WAIT
+    while time.monotonic() < end and select.select([lan], [], [], 0.2)[0]:
+        frame = lan.recv(2000)
+        if frame[23] == IPIP:
+            break
+    else:
+        raise Failed("no tunnel packet")
+    check("outer addresses", [host.address, address], [socket.inet_ntoa(frame[at:at + 4]) for at in (26, 30)])
+    inner = udp(PEER, 53, NB, 40000, b"answer")
+    lan.send(host.mac + mac(1) + struct.pack("!H", ETH_P_IP) + ipv4(N_PRIVATE, host.address, IPIP, inner))
+    lan.send(host.mac + mac(1) + struct.pack("!H", ETH_P_IP) + ipv4(address, host.address, IPIP, inner))
+    check("answer", (b"answer", (PEER, 53)), s.recvfrom(99))
+    s.settimeout(0.3)
+    try:
+        raise Failed(f"taken from the gateway itself: {s.recvfrom(99)}")
+    except TimeoutError:
+        pass
+    subprocess.run([f"{BUILD}/rsip", "down"], timeout=20, check=True)
+
+
 def main():
     try:
         globals()[sys.argv[1]](*sys.argv[2:])

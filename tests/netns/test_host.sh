@@ -369,6 +369,14 @@ test_segment_size() {
 	packets segment_size x1 1440
 }
 
+# A tunnel end point in the answer is where packets go, and the only one that they are taken from.
+# covers: TUN-06 TUN-09 HOST-14
+test_end_point() {
+	lab
+	ip -n "${lab}n" addr add 10.0.0.254/24 dev lan0
+	packets end_point x1 10.0.0.254
+}
+
 # A tunnel packet to a host without a tunnel: dropped, or an answer of its stack on the private side; nothing else.
 # covers: FAIL-03
 test_no_tunnel() {

@@ -66,6 +66,23 @@ test_curl() {
 	refused seen x1 203.0.113.2
 }
 
+# The same with IPsec: its source ports are chosen before it sees a packet, so what it protects uses leased ones too.
+# covers: APA-02
+test_ports_beside_spis() {
+	local answer ports
+	lab
+	gateway
+	serve y 203.0.113.2
+	rsip_up x1 --spis 4 --ports 2 --ike ephemeral
+	# The first two are IKE's: no other program is given them.
+	ports=$(rsip_field x1 .lease.ports)
+	for _ in 1 2; do
+		read -r -a answer < <(seen x1 203.0.113.2)
+		leased x1 "${answer[1]}"
+		[ "${answer[1]}" -ge $((${ports%-*} + 2)) ] || fail "${answer[1]} of $ports is IKE's"
+	done
+}
+
 # More connections to one peer than ports: more are leased at once, and given back when nothing uses them.
 # covers: RSAP-22 FREE-07 HOST-07
 test_more_ports() {

@@ -118,6 +118,10 @@ same "docs: hiding addresses is not security" yes "$(says 'Hiding addresses is n
 # covers: IPS-26
 same "docs: identities, no main mode with a pre-shared key" "yes yes" \
 	"$(says 'Identities are not addresses') $(says 'No main mode with a pre-shared key')"
+# covers: APE-03
+same "docs: the example rekeys before the peer" yes "$(says "rekey_time = 50m # shorter than the peer's")"
+# covers: IKE-04
+same "docs: a lost first packet" yes "$(says 'A retry is a new exchange')"
 # covers: APE-04
 same "docs: who rekeys" yes "$(says 'Give X a shorter IKE lifetime than Y, or delete the IKE SA once the IPsec SA stands')"
 
