@@ -105,17 +105,14 @@ static void tell_subnet(const struct addr_prefix *prefix, void *arg)
 /* Never through the tunnel: this host itself, its links, everybody at once; and the gateway. */
 static void tell_always(struct up *up)
 {
-	static const struct addr_prefix always[] = {
-		{ 0x0000007f, 8 },	/* 127.0.0.0 */
-		{ 0x0000fea9, 16 },	/* 169.254.0.0 */
-		{ 0x000000e0, 4 },	/* 224.0.0.0 */
-		{ 0xffffffff, 32 },
-		{ 0, 32 },
+	static const char *const always[] = {
+		"0.0.0.0/32", "127.0.0.0/8", "169.254.0.0/16", "224.0.0.0/4", "255.255.255.255/32",
 	};
-	struct addr_prefix gateway = { up->options->gateway.sin_addr.s_addr, 32 };
+	struct addr_prefix gateway = { up->options->gateway.sin_addr.s_addr, 32 }, prefix;
 
 	for (size_t i = 0; i < sizeof(always) / sizeof(*always); i++)
-		tell_place(up, &always[i], RSIP_PLACE_LOCAL);
+		if (addr_parse_prefix(always[i], &prefix))
+			tell_place(up, &prefix, RSIP_PLACE_LOCAL);
 	kernel_subnets(&up->asks, tell_subnet, up);
 	tell_place(up, &gateway, RSIP_PLACE_LOCAL);
 }

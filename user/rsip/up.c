@@ -2,7 +2,7 @@
 /*
  * client.c says what shall happen; here it happens. The client is only called
  * from the loop, never from inside one of its own calls: what those ask for
- * beyond sending is noted and done in step().
+ * beyond sending is noted and done in up_step().
  */
 #include <arpa/inet.h>
 #include <errno.h>
