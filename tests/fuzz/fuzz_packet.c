@@ -47,6 +47,11 @@ static void check_payload(const __u8 *frame, const struct packet *p, bool is_pub
 		claim(p->ip.proto == IPPROTO_TCP || (leased != RSIP_IKE_PORT && leased != RSIP_NATT_PORT));
 }
 
+static bool is_fragment(const struct ipv4 *ip)
+{
+	return ip->frag & bpf_htons(IPV4_FRAGMENT);
+}
+
 /* Everything that goes on is cut and moved by these numbers. */
 static void check(const __u8 *frame, __u32 len, const struct packet *p, bool is_public)
 {
@@ -56,7 +61,7 @@ static void check(const __u8 *frame, __u32 len, const struct packet *p, bool is_
 	claim(p->kind <= PACKET_FOREIGN);
 	if (p->kind == PACKET_FOREIGN || p->kind == PACKET_MALFORMED)
 		return;
-	if (!is_public && p->outer.fragment) {		/* nothing behind it is looked at */
+	if (!is_public && is_fragment(&p->outer)) {		/* nothing behind it is looked at */
 		claim(p->kind == PACKET_FRAGMENT && !p->ip.len);
 		return;
 	}
@@ -65,7 +70,7 @@ static void check(const __u8 *frame, __u32 len, const struct packet *p, bool is_
 	claim(p->ip_at + p->ip.len <= len);
 	claim(!__builtin_memcmp(frame + p->ip_at + 12, &p->ip.src, 4));
 	claim(!__builtin_memcmp(frame + p->ip_at + 16, &p->ip.dst, 4));
-	claim(p->ip.fragment == (p->kind == PACKET_FRAGMENT));
+	claim(is_fragment(&p->ip) == (p->kind == PACKET_FRAGMENT));
 	if (!is_public)
 		claim(p->ip_at + p->ip.len <= ETHERNET_LEN + VLAN_LEN + p->outer.len);
 	check_payload(frame, p, is_public);

@@ -406,7 +406,12 @@ Test(wheel, agrees_with_a_list)
 		cr_assert(next <= soonest || next <= now, "step %u: next %lu, soonest %lu, now %lu", step, next, soonest, now);
 
 		now += random() >> (8 + random() % 23);
-		while ((node = wheel_pop(wheel, now))) {
+		for (unsigned int moves = random() % 8;; moves = random() % 8) {
+			node = wheel_pop(wheel, now, &moves);
+			if (!node && moves)
+				break;
+			if (!node)		/* allowed no more */
+				continue;
 			cr_assert_leq(node->expires, now);
 			cr_assert_geq(node->expires, last, "step %u", step);
 			last = node->expires;
@@ -425,13 +430,37 @@ Test(wheel, beyond_the_last_level)
 {
 	struct wheel *wheel = calloc(1, sizeof(*wheel));
 	struct wheel_node far = { 0 }, near = { 0 };
+	unsigned int moves = 100;
 
 	wheel_set(wheel, &far, UINT64_MAX);
 	wheel_set(wheel, &near, 1000);
-	cr_expect_null(wheel_pop(wheel, 999));
-	cr_expect_eq(wheel_pop(wheel, 1ULL << 45), &near);
-	cr_expect_null(wheel_pop(wheel, 1ULL << 45));
+	cr_expect_null(wheel_pop(wheel, 999, &moves));
+	cr_expect_eq(wheel_pop(wheel, 1ULL << 45, &moves), &near);
+	cr_expect_null(wheel_pop(wheel, 1ULL << 45, &moves));
 	cr_expect_neq(wheel_next(wheel), 0);
+	free(wheel);
+}
+
+/* A call moves no more timers than it may: a slot of a million would stop everything else. */
+Test(wheel, a_call_is_bounded)
+{
+	struct wheel *wheel = calloc(1, sizeof(*wheel));
+	struct wheel_node *timers = calloc(TIMERS, sizeof(*timers));
+	unsigned int ended = 0, calls = 0;
+
+	for (unsigned int i = 0; i < TIMERS; i++)
+		wheel_set(wheel, &timers[i], 5000000);
+	while (ended < TIMERS) {
+		unsigned int moves = 10, before = ended;
+
+		cr_assert_leq(wheel_next(wheel), 5000000);
+		while (wheel_pop(wheel, 5000000, &moves))
+			ended++;
+		cr_assert_leq(ended - before, 10);
+		cr_assert_lt(calls++, TIMERS);
+	}
+	cr_expect_eq(wheel_next(wheel), 0);
+	free(timers);
 	free(wheel);
 }
 

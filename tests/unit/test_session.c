@@ -1420,3 +1420,60 @@ Test(session, cost_does_not_grow_with_the_number_of_binds)
 	free(ids);
 	gateway_free(g);
 }
+
+/* Hundreds of leases run out together: a call ends some of them, and nobody waits for the rest. covers: EXT-09 */
+Test(session, many_that_run_out_hold_up_nobody)
+{
+	struct gateway *g = gateway_new();
+	uint32_t ids[400], rounds = 0;
+	struct msg m, answer;
+
+	gateway_start(g);
+	for (unsigned int i = 0; i < 400; i++) {
+		ids[i] = gateway_register(g, 100 + i);
+		m = req_rsap(ids[i], 1, 2);
+		m.has |= MSG_HAS(RSIP_PARAM_LEASE_TIME);
+		m.lease = 10;
+		cr_assert_eq(gateway_call(g, udp_host(100 + i), &m).type, RSIP_ASSIGN_RESPONSE_RSAP);
+	}
+	g->now += 20000;
+
+	/* It is told that its bind is over, and that there is none. */
+	m = req_extend(ids[399], 1, 100, 3);
+	gateway_input(g, udp_host(499), NULL, 0);
+	cr_expect_eq(lease_bind_count(session_leases(g->s)), 399, "the timers of others are not its business");
+	answer = gateway_call(g, udp_host(499), &m);
+	cr_expect_eq(answer.error, RSIP_E_BAD_BIND_ID);
+
+	for (; lease_bind_count(session_leases(g->s)); rounds++) {
+		uint32_t before = lease_bind_count(session_leases(g->s));
+
+		g->sent = 0;
+		cr_assert_gt(session_tick(g->s, g->now), g->now);
+		cr_assert_leq(before - lease_bind_count(session_leases(g->s)), LEASE_EXPIRE_MAX);
+	}
+	cr_expect_eq(rounds, (399 + LEASE_EXPIRE_MAX - 1) / LEASE_EXPIRE_MAX);
+	gateway_free(g);
+}
+
+/* covers: SCALE-01 SCALE-02 */
+Test(session, a_hundred_hosts_share_an_address)
+{
+	struct gateway *g = gateway_new();
+	__be32 address = ip4("192.0.2.1");
+	struct msg m, answer;
+
+	g->range.last = g->range.first;
+	gateway_start(g);
+	for (unsigned int i = 0; i < 100; i++) {
+		m = req_rsap(gateway_register(g, 100 + i), 100, 2);
+		answer = gateway_call(g, udp_host(100 + i), &m);
+		cr_assert_eq(answer.type, RSIP_ASSIGN_RESPONSE_RSAP, "error %u", answer.error);
+		cr_assert_eq(answer.local.v4, address);
+		for (unsigned int j = 0; j < 100; j++)
+			cr_assert_eq(datapath_fake_port(g->dp, address, msg_port_at(&answer.lports, j)),
+				     udp_host(100 + i).source);
+	}
+	cr_expect_eq(gateway_lent(g).ports_leased, 10000);
+	gateway_free(g);		/* no port was held twice */
+}

@@ -313,21 +313,35 @@ uint32_t lease_seconds_left(uint64_t expires, uint64_t now)
 	return expires >= now + 2000 ? (expires - now) / 1000 : 1;
 }
 
+/* Moving a timer in the wheel costs a hundredth of ending what it stands for. */
+#define MOVES_MAX	(64 * LEASE_EXPIRE_MAX)
+
 uint64_t lease_expire(struct leases *leases, uint64_t now, const struct lease_events *events)
 {
+	unsigned int moves = MOVES_MAX, left = LEASE_EXPIRE_MAX;
 	struct wheel_node *timer;
-	uint64_t next_bind, next_client;
 
-	while ((timer = wheel_pop(&leases->bind_timers, now)))
+	for (; left && (timer = wheel_pop(&leases->bind_timers, now, &moves)); left--)
 		events->bind_expired(container_of(timer, struct bind, timer), now, events->arg);
-	while ((timer = wheel_pop(&leases->client_timers, now)))
+	/* A registration ends after its last bind. */
+	if (!left || !moves)
+		return now;
+	for (; left && (timer = wheel_pop(&leases->client_timers, now, &moves)); left--)
 		events->client_expired(container_of(timer, struct client, timer), now, events->arg);
+	return left && moves ? wheel_sooner(wheel_next(&leases->bind_timers), wheel_next(&leases->client_timers)) : now;
+}
 
-	next_bind = wheel_next(&leases->bind_timers);
-	next_client = wheel_next(&leases->client_timers);
-	if (!next_bind || !next_client)
-		return next_bind ? next_bind : next_client;
-	return next_bind < next_client ? next_bind : next_client;
+void lease_expire_client(struct client *client, uint64_t now, const struct lease_events *events)
+{
+	struct bind *bind, *next;
+
+	for (bind = client->binds; bind; bind = next) {
+		next = bind->next;
+		if (bind->expires <= now)
+			events->bind_expired(bind, now, events->arg);
+	}
+	if (client->expires <= now)
+		events->client_expired(client, now, events->arg);
 }
 
 /* --- walks ------------------------------------------------------------------------------ */

@@ -108,15 +108,19 @@ uint32_t lease_seconds_left(uint64_t expires, uint64_t now);
 /*
  * Calls back for each bind and then each registration that ended by `now`,
  * soonest first. The callback must end it: lease_release() or
- * lease_deregister(). Returns when to call again, no later than the next one
- * ends (it may be earlier), or 0 if none is left.
+ * lease_deregister(). Ends at most LEASE_EXPIRE_MAX of them, so that others are
+ * answered in between. Returns when to call again, no later than the next one
+ * ends (it may be earlier; not after `now`: there is more), or 0 if none is left.
  */
+#define LEASE_EXPIRE_MAX	128
 struct lease_events {
 	void (*bind_expired)(struct bind *bind, uint64_t now, void *arg);
 	void (*client_expired)(struct client *client, uint64_t now, void *arg);
 	void *arg;
 };
 uint64_t lease_expire(struct leases *leases, uint64_t now, const struct lease_events *events);
+/* The same for one client, all of it: whatever waits, it holds nothing that is over. */
+void lease_expire_client(struct client *client, uint64_t now, const struct lease_events *events);
 
 /* Walks; the visited one may be ended. Stop by returning false. */
 void lease_each_client(struct leases *leases, bool (*visit)(struct client *client, void *arg), void *arg);

@@ -6,6 +6,7 @@
  * slow name server holds up nobody else (DNS-05); a copy of the request finds it
  * waiting and is dropped (T-19), any other request takes its place.
  */
+#include <limits.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
@@ -133,9 +134,10 @@ bool session_waits(const struct sessions *s, const struct origin *from)
 
 uint64_t lookups_expire(struct sessions *s, uint64_t now)
 {
+	unsigned int moves = UINT_MAX;		/* lookups are few */
 	struct wheel_node *timer;
 
-	while ((timer = wheel_pop(&s->lookups.timers, now)))
+	while ((timer = wheel_pop(&s->lookups.timers, now, &moves)))
 		session_resolved(s, container_of(timer, struct lookup, timer)->id, NULL, 0, now);
 	return wheel_next(&s->lookups.timers);
 }

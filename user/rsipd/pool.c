@@ -499,10 +499,16 @@ static void end_rest(struct pools *pools, struct pool_grant *grant)
 	address_close(pools, address);
 }
 
-void pool_tick(struct pools *pools, uint64_t now)
+static bool is_rested(const struct pools *pools, uint64_t now)
 {
-	while (pools->resting.first && pools->resting.first->released + pools->hold_down <= now)
+	return pools->resting.first && pools->resting.first->released + pools->hold_down <= now;
+}
+
+bool pool_tick(struct pools *pools, uint64_t now)
+{
+	for (unsigned int n = 0; n < POOL_TICK_MAX && is_rested(pools, now); n++)
 		end_rest(pools, queue_pop(&pools->resting));
+	return is_rested(pools, now);
 }
 
 void pool_release(struct pools *pools, struct pool_grant *grant, uint64_t now)

@@ -112,9 +112,10 @@ void pool_release(struct pools *pools, struct pool_grant *grant, uint64_t now);
 /* Undoes a pool_take() that nobody heard of: all of it is free at once. */
 void pool_cancel(struct pools *pools, struct pool_grant *grant);
 
-/* Lets everything whose hold-down ended by `now` be lent again; called by
- * pool_take() and by session_tick(). Costs what ends, no more. */
-void pool_tick(struct pools *pools, uint64_t now);
+/* Lets what has rested long enough by `now` be lent again, at most POOL_TICK_MAX grants,
+ * longest rested first; called by pool_take() and by session_tick(). True: there is more. */
+#define POOL_TICK_MAX	1024
+bool pool_tick(struct pools *pools, uint64_t now);
 
 /* --- for rsipctl pools, metrics and the data plane --------------------------- */
 

@@ -2,6 +2,7 @@
 /* See repeat.h. A wheel says when, a table finds what is said to one host; all of it in one allocation. */
 #include "rsipd/repeat.h"
 
+#include <limits.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <utlist.h>
@@ -118,7 +119,8 @@ void repeat_stop(struct repeats *repeats, __be32 address)
 
 bool repeat_due(struct repeats *repeats, uint64_t now, struct repeat *out)
 {
-	struct wheel_node *timer = wheel_pop(&repeats->timers, now);
+	unsigned int moves = UINT_MAX;		/* there are few */
+	struct wheel_node *timer = wheel_pop(&repeats->timers, now, &moves);
 	struct saying *saying;
 
 	if (!timer)

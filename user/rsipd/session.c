@@ -394,6 +394,54 @@ static unsigned int decode_flags(const struct sessions *s, bool tcp)
 	return flags;
 }
 
+/* --- time ------------------------------------------------------------------------------ */
+
+static void bind_expired(struct bind *bind, uint64_t now, void *arg)
+{
+	struct sessions *s = arg;
+	struct client *client = bind->client;
+	uint32_t bind_id = bind->bind_id;
+
+	bind_end(s, bind, "the lease ran out", now);
+	session_tell(s, client, RSIP_FREE_RESPONSE, bind_id, now);
+}
+
+static void client_expired(struct client *client, uint64_t now, void *arg)
+{
+	struct sessions *s = arg;
+
+	session_tell(s, client, RSIP_DEREGISTER_RESPONSE, 0, now);
+	register_end(s, client, "the registration ran out", now);
+}
+
+/* What is over is gone, however late the timer, and however much waits for its turn (EXT-09). */
+static struct client *client_at(struct sessions *s, __be32 source, uint64_t now)
+{
+	const struct lease_events events = { bind_expired, client_expired, s };
+	struct client *client = lease_client_by_address(s->leases, source);
+
+	if (client)
+		lease_expire_client(client, now, &events);
+	return lease_client_by_address(s->leases, source);
+}
+
+uint64_t session_tick(struct sessions *s, uint64_t now)
+{
+	const struct lease_events events = { bind_expired, client_expired, s };
+	struct repeat what;
+	uint64_t next;
+	bool more;
+
+	more = pool_tick(s->pools, now);
+	while (repeat_due(s->repeats, now, &what))
+		say(s, &what, true);
+	next = wheel_sooner(lookups_expire(s, now), repeat_next(s->repeats));
+	next = wheel_sooner(next, lease_expire(s->leases, now, &events));
+	return more || (next && next <= now) ? now + 1 : next;
+}
+
+/* --- a message ---------------------------------------------------------------------------- */
+
 static bool within_rate(struct sessions *s, struct client *client, const struct origin *from, uint64_t now)
 {
 	struct session *session = client ? client->session : NULL;
@@ -444,8 +492,7 @@ void session_input(struct sessions *s, const struct origin *from, const uint8_t 
 		s->counters.ignored++;
 		return;
 	}
-	session_tick(s, now);	/* what is over is gone, however late the timer (EXT-09) */
-	x.client = lease_client_by_address(s->leases, from->source);
+	x.client = client_at(s, from->source, now);
 	if (!within_rate(s, x.client, from, now)) {
 		s->counters.limited++;
 		return;
@@ -538,48 +585,6 @@ void session_refuse(struct sessions *s, const struct origin *to, const uint8_t *
 	if (is_last)
 		replay_answer(last, s->out, len);
 	transmit(s, to, s->out, len, close);
-}
-
-/* --- time ------------------------------------------------------------------------------ */
-
-static void bind_expired(struct bind *bind, uint64_t now, void *arg)
-{
-	struct sessions *s = arg;
-	struct client *client = bind->client;
-	uint32_t bind_id = bind->bind_id;
-
-	bind_end(s, bind, "the lease ran out", now);
-	session_tell(s, client, RSIP_FREE_RESPONSE, bind_id, now);
-}
-
-static void client_expired(struct client *client, uint64_t now, void *arg)
-{
-	struct sessions *s = arg;
-
-	session_tell(s, client, RSIP_DEREGISTER_RESPONSE, 0, now);
-	register_end(s, client, "the registration ran out", now);
-}
-
-/* 0: never */
-static uint64_t sooner(uint64_t a, uint64_t b)
-{
-	if (!a || !b)
-		return a ? a : b;
-	return a < b ? a : b;
-}
-
-uint64_t session_tick(struct sessions *s, uint64_t now)
-{
-	const struct lease_events events = { bind_expired, client_expired, s };
-
-	struct repeat what;
-	uint64_t next;
-
-	pool_tick(s->pools, now);
-	while (repeat_due(s->repeats, now, &what))
-		say(s, &what, true);
-	next = lookups_expire(s, now);
-	return sooner(next, sooner(lease_expire(s->leases, now, &events), repeat_next(s->repeats)));
 }
 
 /* --- the operator -------------------------------------------------------------------------- */

@@ -63,23 +63,42 @@ static int first_slot(const struct wheel *wheel, uint64_t *begins)
 	return -1;
 }
 
-struct wheel_node *wheel_pop(struct wheel *wheel, uint64_t now)
+/* Moves the timers of a slot to lower levels. False: not all of them. */
+static bool move_down(struct wheel *wheel, int level, unsigned int slot, unsigned int *moves)
+{
+	struct wheel_node *node;
+
+	while ((node = wheel->slots[level][slot]) && *moves) {
+		(*moves)--;
+		wheel_set(wheel, node, node->expires);
+	}
+	wheel->unfinished = node ? level : 0;
+	return !node;
+}
+
+struct wheel_node *wheel_pop(struct wheel *wheel, uint64_t now, unsigned int *moves)
 {
 	struct wheel_node *node;
 	uint64_t begins;
-	int level;
+	int level = wheel->unfinished;
 
+	/* What is left of it is no later than what has been moved down already. */
+	if (level && !move_down(wheel, level, wheel->now >> DIGIT_BITS * level & (WHEEL_SLOTS - 1), moves))
+		return NULL;
 	while ((level = first_slot(wheel, &begins)) >= 0 && begins <= now) {
 		unsigned int slot = __builtin_ctzll(wheel->used[level]);
 
+		if (!*moves)
+			return NULL;
 		wheel->now = begins > wheel->now ? begins : wheel->now;
-		node = wheel->slots[level][slot];
 		if (level == 0) {
+			node = wheel->slots[level][slot];
+			(*moves)--;
 			wheel_remove(wheel, node);
 			return node;
 		}
-		while ((node = wheel->slots[level][slot]))
-			wheel_set(wheel, node, node->expires);
+		if (!move_down(wheel, level, slot, moves))
+			return NULL;
 	}
 	if (now > wheel->now)
 		wheel->now = now;
@@ -92,5 +111,7 @@ uint64_t wheel_next(const struct wheel *wheel)
 
 	if (first_slot(wheel, &begins) < 0)
 		return 0;
+	if (wheel->unfinished && wheel->now < begins)
+		begins = wheel->now;
 	return begins ? begins : 1;
 }
