@@ -14,8 +14,8 @@ CFLAGS  ?= -O2 -g -fstack-protector-strong -D_FORTIFY_SOURCE=2
 ALL_CFLAGS = -std=gnu17 $(WARN) $(CFLAGS) -D_GNU_SOURCE -DRSIP_VERSION_TEXT='"$(VERSION)"' -Iinclude -Iuser -I$(BUILD) -MMD -MP
 BPF_CFLAGS = -target bpf -mcpu=v3 -O2 -g -Wall -Wextra -Wno-unused-parameter -Iinclude -Ivmlinux -MMD -MP
 
-RSIPD_LIBS  := -lxdp -lbpf -lelf -lz -luv -lyaml -ljansson -lmnl -lmicrohttpd -lsystemd -lcares -lrocksdb
-RSIP_LIBS   := -lbpf -lelf -lz -luv -ljansson -lmnl
+RSIPD_LIBS  := -lxdp -lbpf -lelf -lz -luv -lyaml -ljansson -lmnl -lmicrohttpd -lsystemd -lcares -lrocksdb -lsodium
+RSIP_LIBS   := -lbpf -lelf -lz -luv -ljansson -lmnl -lsodium
 RSIPCTL_LIBS := -lbpf -lelf -lz -ljansson -lncursesw -ltinfo
 
 Q := $(if $(V),,@)

@@ -7,7 +7,7 @@ set -eu
 packages="
 	build-essential clang llvm pkg-config bpftool libelf-dev zlib1g-dev linux-libc-dev
 	libbpf-dev libxdp-dev libuv1-dev libyaml-dev libjansson-dev libmnl-dev libmicrohttpd-dev libc-ares-dev
-	libsystemd-dev libncurses-dev librocksdb-dev uthash-dev
+	libsystemd-dev libncurses-dev libsodium-dev librocksdb-dev uthash-dev
 	libclang-rt-dev libcriterion-dev clang-format shellcheck mandoc
 	iproute2 ethtool nftables tcpdump tshark kmod busybox-static procps jq
 	strongswan-charon strongswan-swanctl libcharon-extra-plugins

@@ -399,8 +399,14 @@ static const struct {
 	  "6: clients[1].max-binds: \"1048577\" is wrong: a number from 0 to 1048576 is allowed" },
 	{ BASE "clients: [10.0.0.0/8]\n",
 	  "5: clients[1]: a map with these keys is allowed: match, local-policy, remote-policy, ipsec, listen, max-binds, "
-	  "max-ports, max-spis, max-addresses and max-requests" },
+	  "max-ports, max-spis, max-addresses, max-requests and key" },
 	{ BASE "clients:\n- listen: true\n", "6: clients[1].listen: \"true\" is wrong: policy, always or never is allowed" },
+	{ BASE "clients: [{key: key.file}]\n",
+	  "5: clients[1].key: \"key.file\" is wrong: an absolute path of up to 255 bytes is allowed" },
+	{ BASE "clients:\n- match: 10.0.0.1\n  key: /none/such\n",
+	  "7: clients[1].key: the key file /none/such: No such file or directory" },
+	{ BASE "clients: [{key: /dev/null}]\n",
+	  "5: clients[1].key: the key file /dev/null: is no file: a regular file is allowed" },
 	/* what makes a small file large */
 	{ BASE "state: &a /a\ncontrol: *a\n", "6: an alias: a value written out is allowed" },
 	{ BASE "clients: [&c {}, *c, *c]\n", "5: an alias: a value written out is allowed" },

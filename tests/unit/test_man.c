@@ -108,7 +108,7 @@ static const struct {
 	{ "interfaces: {private: [{", 2 },
 	{ "interfaces: {public: [{", 1 },
 	{ "pools: [{", 6 },
-	{ "clients: [{", 10 },
+	{ "clients: [{", 11 },
 	{ "leases: {", 4 },
 	{ "server: {", 3 },
 	{ "datapath: {", 4 },

@@ -34,8 +34,10 @@ struct pending {
 	struct request is;
 	uint32_t sends;
 	uint64_t due_us, wait_us;	/* next sending, or failure */
-	size_t len;
+	size_t len;			/* without the authenticator */
 	uint8_t bytes[RSIP_MESSAGE_MAX];
+	size_t sealed_len;
+	uint8_t sealed[RSIP_MESSAGE_MAX];	/* what is sent */
 };
 
 struct backoff {
@@ -63,6 +65,10 @@ struct client {
 	void *arg;
 	uint32_t first_us, sends;
 	struct pending pending;
+	bool has_key;
+	uint8_t key[AUTH_KEY_LEN];
+	struct auth_host auth;
+	uint32_t unauthentic;		/* messages dropped for it */
 	uint32_t counter;		/* of the request in flight, or of the next one */
 
 	bool wanted, stopping;
@@ -111,6 +117,13 @@ static void slot_free(struct slot *slot)
 {
 	free((void *)slot->lease.spis.list);
 	free(slot);
+}
+
+void client_use_key(struct client *c, const uint8_t key[static AUTH_KEY_LEN])
+{
+	c->has_key = true;
+	memcpy(c->key, key, AUTH_KEY_LEN);
+	auth_host_init(&c->auth);
 }
 
 void client_free(struct client *c)
@@ -270,7 +283,7 @@ static void transmit(struct client *c, uint64_t now)
 		c->sent++;
 	c->pending.due_us = now * US_PER_MS + c->pending.wait_us;
 	c->pending.wait_us *= 2;
-	c->ops->send(c->pending.bytes, c->pending.len, c->arg);
+	c->ops->send(c->pending.sealed, c->pending.sealed_len, c->arg);
 }
 
 static void begin_schedule(struct client *c, uint64_t now)
@@ -285,6 +298,44 @@ static void begin_schedule(struct client *c, uint64_t now)
  * one that got no answer is used again (A-30): the same bytes may have been
  * answered long ago, and their lease counts from then.
  */
+/* What is sent of the request: with a key, with an authenticator of its own (SEC-04). */
+static void seal(struct client *c)
+{
+	struct pending *p = &c->pending;
+
+	memcpy(p->sealed, p->bytes, p->len);
+	p->sealed_len = p->len;
+	if (c->has_key)
+		p->sealed_len = auth_seal(c->key, auth_ask(&c->auth), p->sealed, p->len, sizeof(p->sealed));
+}
+
+/* One place for what comes in with a key: false, it is none of the gateway's, or an old one. */
+static bool is_authentic(struct client *c, const uint8_t *data, size_t len, uint64_t now)
+{
+	struct auth_stamp stamp;
+
+	if (!c->has_key)
+		return true;
+	if (!auth_open(c->key, data, len, &stamp)) {
+		c->unauthentic++;
+		return false;
+	}
+	switch (auth_hear(&c->auth, stamp, data[1] == RSIP_ERROR_RESPONSE)) {
+	case AUTH_ANSWER:
+	case AUTH_TOLD:
+		return true;
+	case AUTH_ASK_AGAIN:
+		if (c->pending.is.type) {
+			seal(c);
+			begin_schedule(c, now);
+		}
+		break;
+	case AUTH_NOTHING:
+		break;
+	}
+	return false;
+}
+
 static void request(struct client *c, struct msg *m, const struct slot *slot, uint64_t now)
 {
 	struct pending *p = &c->pending;
@@ -310,6 +361,7 @@ static void request(struct client *c, struct msg *m, const struct slot *slot, ui
 	};
 	memcpy(p->bytes, bytes, len);
 	p->len = len;
+	seal(c);
 	begin_schedule(c, now);
 }
 
@@ -891,6 +943,8 @@ void client_input(struct client *c, const uint8_t *data, size_t len, uint64_t no
 	struct msg m;
 
 	c->received++;
+	if (!is_authentic(c, data, len, now))
+		return;
 	if (!msg_decode(data, len, MSG_AT_HOST, 0, &m, &f)) {
 		if (f.has_client && f.has_bind && f.has_counter)
 			take_foreign(c, f.type, f.client_id, f.bind_id, f.counter, now);

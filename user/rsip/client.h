@@ -12,6 +12,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "lib/auth.h"
 #include "lib/msg.h"
 #include "rsip/want.h"
 
@@ -76,6 +77,8 @@ struct client_timing {		/* T-17; zero members take the values of the RFC */
 /* NULL if memory is short. `now` seeds nothing; `arg` is handed to every op. */
 struct client *client_new(const struct client_ops *ops, const struct client_timing *timing, void *arg);
 void client_free(struct client *c);
+/* Before anything else: every message is authenticated from now on, and what is not is dropped (SEC-04). */
+void client_use_key(struct client *c, const uint8_t key[static AUTH_KEY_LEN]);
 
 /* Registers, resynchronising if the gateway still knows us (FAIL-01, FAIL-02), gets what
  * is wanted and keeps it alive until client_stop(). */

@@ -23,7 +23,7 @@
 
 enum option_key {
 	KEY_SPIS = 0x100, KEY_PORTS, KEY_REMOTE, KEY_LOCAL, KEY_TUNNEL, KEY_UDP, KEY_TCP, KEY_IKE, KEY_HOOK,
-	KEY_STRONGSWAN, KEY_RSA_IP, KEY_MANUAL, KEY_IDLE, KEY_HELP, KEY_USAGE, KEY_VERSION,
+	KEY_STRONGSWAN, KEY_KEY, KEY_RSA_IP, KEY_MANUAL, KEY_IDLE, KEY_HELP, KEY_USAGE, KEY_VERSION,
 };
 
 static const struct {
@@ -58,6 +58,7 @@ static const struct argp_option table[] = {
 	  "ephemeral, any two leased", 2 },
 	{ "manual", KEY_MANUAL, NULL, 0, "Leave it to programs to use the leased address and ports", 2 },
 	{ "idle", KEY_IDLE, "SECONDS", 0, "Give back ports leased on demand when unused for so long (default 300)", 2 },
+	{ "key", KEY_KEY, "FILE", 0, "Authenticate messages with the key in FILE", 2 },
 	{ "hook", KEY_HOOK, "PROGRAM", 0, "Run PROGRAM when the lease is granted, extended, over", 2 },
 	{ "strongswan", KEY_STRONGSWAN, "DIRECTORY", 0, "Write rsip.conf for strongSwan there", 2 },
 	{ NULL, 0, NULL, 0, "About this program:", 3 },
@@ -207,6 +208,14 @@ static int take_hook(const char *value, struct options *out)
 	return access(value, X_OK) ? complain("--hook", value, strerror(errno)) : 0;
 }
 
+static int take_key(const char *value, struct options *out)
+{
+	const char *why;
+
+	out->has_key = true;
+	return auth_load_key(value, out->key, &why) ? complain("--key", value, why) : 0;
+}
+
 static int take_strongswan(const char *value, struct options *out)
 {
 	struct stat status;
@@ -278,6 +287,8 @@ static int take_up_option(int key, char *value, struct parse *parse)
 		return 0;
 	case KEY_IKE:
 		return take_ike(value, out);
+	case KEY_KEY:
+		return take_key(value, out);
 	case KEY_HOOK:
 		return take_hook(value, out);
 	case KEY_STRONGSWAN:

@@ -8,6 +8,8 @@
 #include <stdint.h>
 #include <linux/types.h>
 
+#include "lib/auth.h"
+
 #include <rsip/proto.h>
 
 #define OPTIONS_GATEWAY_LEN	22	/* "255.255.255.255:65535" and its NUL */
@@ -39,6 +41,8 @@ struct options {
 	bool ike_leased;			/* the local IKE daemon uses the first two leased ports */
 	uint16_t first_port;			/* host order: of --ike or `listen`, 0: whichever */
 	const char *hook, *strongswan;
+	bool has_key;
+	uint8_t key[AUTH_KEY_LEN];		/* of --key, lib/auth.h */
 	char **words;				/* what follows the command */
 	size_t word_count;
 };

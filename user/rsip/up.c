@@ -334,6 +334,8 @@ static int client_begin(struct up *up)
 
 	if (client == NULL)
 		return -ENOMEM;
+	if (up->options->has_key)
+		client_use_key(client, up->options->key);
 	client_free(up->client);
 	up->client = client;
 	add_wants(up, client);

@@ -93,7 +93,7 @@ static void show_counters(json_t *counters)
 	static const struct out_column connections[] = {
 		{ "ended", "ENDED" }, { "why", "CONNECTIONS" }, { 0 }
 	};
-	static const char *const sums[] = { "duplicates", "limited", "unanswered", "ignored" };
+	static const char *const sums[] = { "duplicates", "limited", "unauthentic", "unanswered", "ignored" };
 	json_t *some;
 
 	out_table(stdout, json_object_get(counters, "outcomes"), outcomes, "no counters");

@@ -267,11 +267,12 @@ static void run_counters(struct command *command)
 		snprintf(command->error, sizeof(command->error), "the counters cannot be read: %s", strerror(-err));
 		return;
 	}
-	put_json(command->out, json_pack("{so so so so sI sI sI sI}", "outcomes", show_counters(packets),
+	put_json(command->out, json_pack("{so so so so sI sI sI sI sI}", "outcomes", show_counters(packets),
 				      "messages", show_messages(counters), "errors", show_errors(counters),
 				      "connections", show_connections(server_counters(command->rsipd->server)),
 				      "duplicates", (json_int_t)counters->duplicates,
 				      "limited", (json_int_t)counters->limited,
+				      "unauthentic", (json_int_t)counters->unauthentic,
 				      "unanswered", (json_int_t)counters->unanswered,
 				      "ignored", (json_int_t)counters->ignored));
 }

@@ -13,6 +13,7 @@
 #include <libmnl/libmnl.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <sodium.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -20,6 +21,7 @@
 #include <yaml.h>
 
 #include <rsip/proto.h>
+#include "lib/auth.h"
 #include "lib/log.h"
 
 /* What bounds the memory a file can ask for. */
@@ -270,6 +272,25 @@ static int read_path(struct loader *l, const struct row *row, yaml_node_t *node,
 	if (text[0] != '/' || strlen(text) > row->max)
 		return fail(l, node, "\"" SHOWN "\" is wrong: %s is allowed", text, wanted);
 	return set_text(l, node, text, to);
+}
+
+/* The path of a key file; what counts is what is in it. */
+static int read_key(struct loader *l, const struct row *row, yaml_node_t *node, void *to)
+{
+	uint8_t **key = to;
+	const char *why;
+	char *path;
+	int err = read_path(l, row, node, &path);
+
+	if (err)
+		return err;
+	*key = malloc(AUTH_KEY_LEN);
+	if (!*key)
+		err = fail(l, node, "out of memory");
+	else if (auth_load_key(path, *key, &why))
+		err = fail(l, node, "the key file " SHOWN ": %s", path, why);
+	free(path);
+	return err;
 }
 
 static int read_interface(struct loader *l, const struct row *row, yaml_node_t *node, void *to)
@@ -762,6 +783,7 @@ static const struct row client_rows[] = {
 	{ "max-spis", read_number, AT(struct config_client, max_spis), "256", .max = LIMIT_MAX },
 	{ "max-addresses", read_number, AT(struct config_client, max_addresses), "16", .max = LIMIT_MAX },
 	{ "max-requests", read_number, AT(struct config_client, max_requests), "10000", .max = LIMIT_MAX },
+	{ "key", read_key, AT(struct config_client, key), .max = TEXT_MAX, .optional = true },
 	{ 0 }
 };
 static const struct row client_item = { "", read_map, .more = client_rows };
@@ -1031,6 +1053,11 @@ void config_free(struct config *config)
 	for (size_t p = 0; p < config->pool_count; p++) {
 		free(config->pools[p].name);
 		free(config->pools[p].addresses);
+	}
+	for (size_t i = 0; i < config->client_count; i++) {
+		if (config->clients[i].key)
+			sodium_memzero(config->clients[i].key, AUTH_KEY_LEN);
+		free(config->clients[i].key);
 	}
 	free(config->private_interfaces);
 	free(config->public_interfaces);

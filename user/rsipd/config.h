@@ -42,6 +42,7 @@ struct config_client {			/* first match wins */
 	uint8_t listen;			/* enum config_listen */
 	uint32_t max_binds, max_ports, max_spis, max_addresses;
 	uint32_t max_requests;		/* a second; 0: no limit */
+	uint8_t *key;			/* AUTH_KEY_LEN bytes, lib/auth.h; NULL: no authentication */
 };
 
 enum config_mode { CONFIG_MODE_AUTO, CONFIG_MODE_NATIVE, CONFIG_MODE_GENERIC };

@@ -7,6 +7,7 @@
  */
 #pragma once
 
+#include "lib/auth.h"
 #include "lib/log.h"
 #include "rsipd/journal.h"
 #include "rsipd/policy.h"
@@ -57,6 +58,7 @@ struct sessions {
 	struct session_counters counters;
 	struct rate_table requests, errors;	/* of sources that are not registered */
 	struct rate all_errors;
+	struct stranger *strangers;	/* hosts with a key that are not registered: authentic.c */
 	struct log_limit faults, refusals, changes, failures;
 	unsigned int changes_burst;	/* of `changes`, lines a second */
 	/* scratch, one message at a time */
@@ -70,10 +72,17 @@ struct session {
 	struct rate requests;
 	struct lookup *lookup;		/* the request that waits for a name; NULL: none */
 	uint32_t last_bind;		/* that the last answer speaks of; 0: of none */
+	struct auth_peer auth;
 	bool counted;			/* asynchronous messages carry a counter */
 	uint64_t report_next[SESSION_VIOLATIONS];	/* by kind: when the host may be told again, ms */
 	bool resync;			/* the last answer was 302: a DE-REGISTER_REQUEST has any counter */
 	uint32_t configuration;		/* that what the host has was found to fit, or was granted under */
+};
+
+/* How what is sent is authenticated; without a key not at all. */
+struct seal {
+	const uint8_t *key;
+	struct auth_stamp stamp;
 };
 
 /* A request on its way. */
@@ -82,10 +91,13 @@ struct exchange {
 	const struct origin *from;
 	const struct msg *m;
 	const struct replay_request *request;
-	const uint8_t *data;		/* request->len bytes */
+	const uint8_t *data;		/* the request as it came */
+	size_t data_len;
 	const struct peers *resolved;	/* what its name stands for; NULL: not looked up yet */
 	uint64_t now;
 	struct client *client;		/* NULL: not registered (any more) */
+	struct seal seal;		/* of the answer */
+	bool again;			/* the authenticator is that of the last request */
 	struct bind *bind;		/* EXTEND, FREE: the one that is named; ASSIGN: the new one */
 	struct peers peers;		/* ASSIGN: what the flow policy ties the new one to */
 	struct msg answer;
@@ -127,6 +139,19 @@ uint16_t lookup_begin(struct exchange *x);
 void lookup_drop(struct sessions *s, struct client *client);
 /* Ends what takes too long. Returns when to call again, 0: nothing waits. */
 uint64_t lookups_expire(struct sessions *s, uint64_t now);
+
+/* --- authentic.c: hosts with a key (SEC-04) --------------------------------------------------- */
+
+/* Judges the bytes of a request, and sets x->seal and x->again. False: it is not to be
+ * looked at any further; *error is to be answered, or 0 for silence. */
+bool authentic_request(struct exchange *x, const uint8_t *data, size_t len, uint16_t *error);
+/* For a message of our own to a host. */
+struct seal authentic_tell(struct sessions *s, __be32 host);
+/* That of a message which was sealed before, to seal another in its place. */
+struct seal authentic_again(struct sessions *s, __be32 host, const uint8_t *data, size_t len);
+/* What is known of a host that registers goes with it, and stays when it leaves. */
+void authentic_register(struct sessions *s, const struct client *client);
+void authentic_leave(struct sessions *s, const struct client *client);
 
 /* --- refit.c: what a host has and the configuration that was loaded since ------------------ */
 

@@ -75,14 +75,14 @@ uint16_t lookup_begin(struct exchange *x)
 
 	if (!lookups->resolve)
 		return RSIP_E_REMOTE_ADDR_UNALLOWED;
-	lookup = lookups->count < LOOKUPS_MAX ? malloc(sizeof(*lookup) + x->request->len) : NULL;
+	lookup = lookups->count < LOOKUPS_MAX ? malloc(sizeof(*lookup) + x->data_len) : NULL;
 	if (!lookup)
 		return RSIP_E_INTERNAL_SERVER_ERROR;
 	lookup->id = ++lookups->ids;
 	lookup->client = x->client;
 	lookup->from = *x->from;
 	lookup->timer = (struct wheel_node){ 0 };
-	lookup->len = x->request->len;
+	lookup->len = x->data_len;
 	memcpy(lookup->data, x->data, lookup->len);
 	table_add(&lookups->by_id, &lookup->by_id, lookup->id);
 	wheel_set(&lookups->timers, &lookup->timer, x->now + LOOKUP_MS);

@@ -81,6 +81,8 @@ static void put_protocol(FILE *out, const struct session_counters *counters)
 	fprintf(out, "rsip_duplicates_total %" PRIu64 "\n", counters->duplicates);
 	head(out, "rsip_limited_total", "counter", "Requests dropped because their sender sent too many.");
 	fprintf(out, "rsip_limited_total %" PRIu64 "\n", counters->limited);
+	head(out, "rsip_unauthentic_total", "counter", "Messages of hosts with a key without a good authenticator.");
+	fprintf(out, "rsip_unauthentic_total %" PRIu64 "\n", counters->unauthentic);
 	head(out, "rsip_unanswered_total", "counter", "Errors not sent to senders that are not registered: too many.");
 	fprintf(out, "rsip_unanswered_total %" PRIu64 "\n", counters->unanswered);
 	head(out, "rsip_ignored_total", "counter", "Messages dropped without an answer.");

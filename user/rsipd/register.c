@@ -29,6 +29,7 @@ void register_end(struct sessions *s, struct client *client, const char *why, ui
 	lease_each_bind(s->leases, client, end_each_bind, &ending);
 	datapath_client_remove(s->dp, client->origin.source);
 	departed_add(s->departed, client->origin.source, &session->last, now);
+	authentic_leave(s, client);
 	free(session);
 	keep_client_end(s, client);
 	lease_deregister(s->leases, client, now);
@@ -49,6 +50,7 @@ static struct client *new_client(struct exchange *x, const struct config_client 
 	if (client && !err) {
 		session->configuration = s->configuration;
 		client->session = session;
+		authentic_register(s, client);
 		return client;
 	}
 	if (log_allowed(&s->failures, SESSION_LOG_BURST, x->now))

@@ -39,22 +39,36 @@ static bool may_send(struct sessions *s, const struct origin *to, uint8_t type, 
 	return false;
 }
 
-static void transmit(struct sessions *s, const struct origin *to, const uint8_t *data, size_t len, bool close)
+/* What is stored and compared is plain; here, and nowhere else, it is sealed. */
+static void transmit(struct sessions *s, const struct origin *to, const uint8_t *data, size_t len, bool close,
+		     const struct seal *seal)
 {
+	if (seal->key) {
+		if (data != s->out)
+			memcpy(s->out, data, len);
+		len = auth_seal(seal->key, seal->stamp, s->out, len, sizeof(s->out));
+		data = s->out;
+	}
 	s->counters.out[data[1]]++;
 	s->send(to, data, len, close, s->send_arg);
 }
 
 /* To a sender that asked for it. */
-static void reply(struct sessions *s, const struct origin *to, const uint8_t *data, size_t len, bool close, uint64_t now)
+static void reply(struct exchange *x, const uint8_t *data, size_t len, bool close)
 {
-	if (may_send(s, to, data[1], now))
-		transmit(s, to, data, len, close);
+	if (may_send(x->s, x->from, data[1], x->now))
+		transmit(x->s, x->from, data, len, close, &x->seal);
 }
 
-static size_t encode(struct sessions *s, const struct msg *m, bool tcp)
+/* How long a message may be before it is sealed. */
+static size_t room(bool tcp, const struct seal *seal)
 {
-	return msg_encode(m, s->out, tcp ? sizeof(s->out) : UDP_PAYLOAD_MAX);
+	return (tcp ? RSIP_MESSAGE_MAX : UDP_PAYLOAD_MAX) - (seal->key ? AUTH_LEN : 0);
+}
+
+static size_t encode(struct sessions *s, const struct msg *m, bool tcp, const struct seal *seal)
+{
+	return msg_encode(m, s->out, room(tcp, seal));
 }
 
 static void count_error(struct sessions *s, uint16_t error)
@@ -71,6 +85,7 @@ static const struct session *session_of(const struct client *client)
 /* An asynchronous message: counter 0 (T-23). */
 static void tell(struct sessions *s, const struct origin *to, bool counted, struct msg *m)
 {
+	struct seal seal = authentic_tell(s, to->source);
 	size_t len;
 
 	m->has |= MSG_HAS(RSIP_PARAM_CLIENT_ID);
@@ -78,9 +93,9 @@ static void tell(struct sessions *s, const struct origin *to, bool counted, stru
 		m->has |= MSG_HAS(RSIP_PARAM_BIND_ID);
 	if (counted)
 		m->has |= MSG_HAS(RSIP_PARAM_MESSAGE_COUNTER);
-	len = encode(s, m, to->tcp);
+	len = encode(s, m, to->tcp, &seal);
 	if (len)
-		transmit(s, to, s->out, len, false);
+		transmit(s, to, s->out, len, false, &seal);
 }
 
 static bool is_counted(const struct client *client)
@@ -161,14 +176,14 @@ static uint16_t do_query(struct exchange *x)
 {
 	struct sessions *s = x->s;
 	struct msg *answer = &x->answer;
-	size_t room = x->from->tcp ? RSIP_MESSAGE_MAX : UDP_PAYLOAD_MAX;
+	size_t left = room(x->from->tcp, &x->seal);
 
 	answer->has = MSG_HAS(RSIP_PARAM_CLIENT_ID);
 	answer->client_id = x->m->client_id;
 	/* before the tuples: header, Client ID, Message Counter */
-	room -= RSIP_HEADER_LEN + 2 * (RSIP_PARAM_HEADER_LEN + 4);
+	left -= RSIP_HEADER_LEN + 2 * (RSIP_PARAM_HEADER_LEN + 4);
 	answer->tuples = s->values;
-	answer->tuples_len = query_answer(s->config, x->m, s->values, room);
+	answer->tuples_len = query_answer(s->config, x->m, s->values, left);
 	if (answer->tuples_len)
 		answer->has |= MSG_HAS_TUPLES;
 	return 0;
@@ -257,7 +272,21 @@ static size_t encode_answer(struct exchange *x)
 		x->answer.has |= MSG_HAS(RSIP_PARAM_MESSAGE_COUNTER);
 		x->answer.counter = x->m->counter;
 	}
-	return encode(x->s, &x->answer, x->from->tcp);
+	return encode(x->s, &x->answer, x->from->tcp, &x->seal);
+}
+
+/* The encoded error is in s->out; returns its length. */
+static size_t encode_error(struct exchange *x, uint16_t error)
+{
+	count_error(x->s, error);
+	answer_error(x, error);
+	return encode_answer(x);
+}
+
+static size_t refuse(struct exchange *x, uint16_t error)
+{
+	log_refusal(x, error);
+	return encode_error(x, error);
 }
 
 /* Checks and executes; the encoded answer is in s->out. Returns its length and *error. */
@@ -287,10 +316,7 @@ static size_t execute(struct exchange *x, uint16_t *error)
 			bind_end(x->s, x->bind, NULL, x->now);
 		*error = RSIP_E_INTERNAL_SERVER_ERROR;
 	}
-	log_refusal(x, *error);
-	count_error(x->s, *error);
-	answer_error(x, *error);
-	return encode_answer(x);
+	return refuse(x, *error);
 }
 
 static void remember(struct exchange *x, const struct replay_request *request, uint16_t error, size_t len)
@@ -325,14 +351,16 @@ static bool is_outlived(const struct sessions *s, const struct client *client, c
 }
 
 /* Whether a request is to be executed; if not, the stored answer has been sent, or none is due. */
-static bool is_new(struct sessions *s, const struct client *client, const struct replay_request *request)
+static bool is_new(struct exchange *x, const struct replay_request *request)
 {
+	struct sessions *s = x->s;
+	const struct client *client = x->client;
 	const struct replay *last = client ? &session_of(client)->last : NULL;
 	enum replay_verdict verdict = last ? replay_judge(last, request) : REPLAY_NEW;
 
-	if (verdict == REPLAY_OLD && request->type == RSIP_DEREGISTER_REQUEST && session_of(client)->resync)
+	if (verdict == REPLAY_OLD && !x->again && request->type == RSIP_DEREGISTER_REQUEST && session_of(client)->resync)
 		return true;
-	if (verdict == REPLAY_AGAIN && is_outlived(s, client, request))
+	if (verdict == REPLAY_AGAIN && !x->again && is_outlived(s, client, request))
 		return true;
 	if (verdict != REPLAY_AGAIN) {
 		const struct replay *before = departed_find(s->departed, request);
@@ -342,6 +370,9 @@ static bool is_new(struct sessions *s, const struct client *client, const struct
 			verdict = REPLAY_AGAIN;
 		}
 	}
+	/* An authenticator that was used is good for a stored answer only. */
+	if (verdict == REPLAY_NEW && x->again && request->type != RSIP_QUERY_REQUEST)
+		verdict = REPLAY_OLD;
 	if (verdict == REPLAY_NEW)
 		return true;
 	/* An answer too long to be kept is made again: a query changes nothing. */
@@ -352,17 +383,19 @@ static bool is_new(struct sessions *s, const struct client *client, const struct
 		return false;
 	}
 	s->counters.duplicates++;
-	transmit(s, request->from, last->answer, last->answer_len, false);
+	reply(x, last->answer, last->answer_len, false);
 	return false;
 }
 
-static void answer_fault(struct sessions *s, const struct origin *from, const struct msg_fault *fault, uint64_t now)
+static void answer_fault(struct exchange *x, const struct msg_fault *fault)
 {
+	struct sessions *s = x->s;
+	const struct origin *from = x->from;
 	struct msg m = { .type = RSIP_ERROR_RESPONSE, .has = MSG_HAS(RSIP_PARAM_ERROR), .error = fault->error };
 	char host[ADDR_TEXT_LEN];
 	size_t len;
 
-	if (log_allowed(&s->faults, SESSION_LOG_BURST, now))
+	if (log_allowed(&s->faults, SESSION_LOG_BURST, x->now))
 		log_info("host %s: %s: %s", addr_text(from->source, host),
 			 fault->error ? msg_error_name(fault->error) : "ignored", fault->text);
 	if (!fault->error) {
@@ -378,9 +411,9 @@ static void answer_fault(struct sessions *s, const struct origin *from, const st
 		m.has |= MSG_HAS(RSIP_PARAM_CLIENT_ID);
 		m.client_id = fault->client_id;
 	}
-	len = encode(s, &m, from->tcp);
+	len = encode(s, &m, from->tcp, &x->seal);
 	if (len)
-		reply(s, from, s->out, len, fault->close, now);
+		reply(x, s->out, len, fault->close);
 }
 
 static unsigned int decode_flags(const struct sessions *s, bool tcp)
@@ -452,17 +485,19 @@ static bool within_rate(struct sessions *s, struct client *client, const struct 
 	return !rate || rate_take(&session->requests, rate, rate, now);
 }
 
-static struct replay_request request_of(const struct origin *from, const struct msg *m, const uint8_t *data, size_t len,
-					uint64_t now)
+/* The same request with another authenticator is the same request. */
+static struct replay_request request_of(const struct exchange *x)
 {
+	size_t len = x->data_len - (x->seal.key ? AUTH_LEN : 0);
+
 	return (struct replay_request){
-		.from = from,
-		.type = m->type,
-		.has_counter = m->has & MSG_HAS(RSIP_PARAM_MESSAGE_COUNTER),
-		.counter = m->counter,
-		.len = len,
-		.hash = replay_hash(data, len),
-		.now = now,
+		.from = x->from,
+		.type = x->m->type,
+		.has_counter = x->m->has & MSG_HAS(RSIP_PARAM_MESSAGE_COUNTER),
+		.counter = x->m->counter,
+		.len = (uint32_t)len,
+		.hash = replay_hash(x->data, len),
+		.now = x->now,
 	};
 }
 
@@ -478,7 +513,7 @@ static void carry_out(struct exchange *x)
 	if (!error && handlers[x->m->type].changes && x->client)
 		keep_client(x->s, x->client);
 	if (answer)
-		reply(x->s, x->from, x->s->out, answer, false, x->now);
+		reply(x, x->s->out, answer, false);
 }
 
 void session_input(struct sessions *s, const struct origin *from, const uint8_t *data, size_t len, uint64_t now)
@@ -486,7 +521,12 @@ void session_input(struct sessions *s, const struct origin *from, const uint8_t 
 	struct msg m;
 	struct msg_fault fault;
 	struct replay_request request;
-	struct exchange x = { .s = s, .from = from, .m = &m, .request = &request, .data = data, .now = now };
+	struct exchange x = {
+		.s = s, .from = from, .m = &m, .request = &request, .data = data, .data_len = len, .now = now,
+	};
+	uint16_t error;
+	size_t answer;
+	bool authentic;
 
 	if (!policy_admits(s->config, from)) {
 		s->counters.ignored++;
@@ -499,15 +539,25 @@ void session_input(struct sessions *s, const struct origin *from, const uint8_t 
 	}
 	if (len >= RSIP_HEADER_LEN)
 		s->counters.in[data[1]]++;
+	if (x.client && len >= RSIP_HEADER_LEN && !refit_client(s, x.client, now))
+		x.client = NULL;
+	authentic = authentic_request(&x, data, len, &error);
+	if (!authentic && !error)
+		return;
 	if (!msg_decode(data, len, MSG_AT_GATEWAY, decode_flags(s, from->tcp), &m, &fault)) {
-		answer_fault(s, from, &fault, now);
+		if (authentic || x.seal.key)
+			answer_fault(&x, &fault);
+		return;
+	}
+	if (!authentic) {
+		/* With a key of ours it is no refusal, but the offer of a nonce. */
+		answer = x.seal.key ? encode_error(&x, error) : refuse(&x, error);
+		reply(&x, s->out, answer, false);
 		return;
 	}
 	repeat_stop(s->repeats, from->source);
-	request = request_of(from, &m, data, len, now);
-	if (x.client && !refit_client(s, x.client, now))
-		x.client = NULL;
-	if (!is_new(s, x.client, &request))
+	request = request_of(&x);
+	if (!is_new(&x, &request))
 		return;
 	if (x.client)
 		lookup_drop(s, x.client);
@@ -521,15 +571,16 @@ void session_go_on(struct sessions *s, const struct origin *from, const uint8_t 
 	struct msg_fault fault;
 	struct replay_request request;
 	struct exchange x = {
-		.s = s, .from = from, .m = &m, .request = &request, .data = data, .resolved = resolved, .now = now,
+		.s = s, .from = from, .m = &m, .request = &request, .data = data, .data_len = len, .resolved = resolved,
+		.seal = authentic_again(s, from->source, data, len), .now = now,
 	};
 
 	/* It was read before, but the configuration may be another by now. */
 	if (!msg_decode(data, len, MSG_AT_GATEWAY, decode_flags(s, from->tcp), &m, &fault)) {
-		answer_fault(s, from, &fault, now);
+		answer_fault(&x, &fault);
 		return;
 	}
-	request = request_of(from, &m, data, len, now);
+	request = request_of(&x);
 	x.client = lease_client_by_address(s->leases, from->source);
 	if (x.client && !refit_client(s, x.client, now))
 		x.client = NULL;
@@ -566,6 +617,7 @@ void session_refuse(struct sessions *s, const struct origin *to, const uint8_t *
 	struct msg m, answer = { .type = RSIP_ERROR_RESPONSE, .error = RSIP_E_INTERNAL_SERVER_ERROR };
 	struct msg_fault fault;
 	struct replay *last;
+	struct seal seal;
 	bool is_last;
 
 	/* An error or a query's answer that stood in line, or what hosts are told unasked. */
@@ -573,6 +625,7 @@ void session_refuse(struct sessions *s, const struct origin *to, const uint8_t *
 		s->send(to, data, len, close, s->send_arg);
 		return;
 	}
+	seal = authentic_again(s, to->source, data, len);
 	answer.has = m.has & (MSG_HAS(RSIP_PARAM_CLIENT_ID) | MSG_HAS(RSIP_PARAM_MESSAGE_COUNTER));
 	answer.has |= MSG_HAS(RSIP_PARAM_ERROR);
 	answer.client_id = m.client_id;
@@ -580,11 +633,14 @@ void session_refuse(struct sessions *s, const struct origin *to, const uint8_t *
 	count_error(s, answer.error);
 	client = lease_client_by_address(s->leases, to->source);
 	last = client ? &((struct session *)client->session)->last : NULL;
-	is_last = last && last->answer_len == len && !memcmp(last->answer, data, len);
-	len = encode(s, &answer, to->tcp);
+	/* Stored without its seal, but for the length in the header. */
+	len -= seal.key ? AUTH_LEN : 0;
+	is_last = last && last->answer_len == len &&
+		  !memcmp(last->answer + RSIP_HEADER_LEN, data + RSIP_HEADER_LEN, len - RSIP_HEADER_LEN);
+	len = encode(s, &answer, to->tcp, &seal);
 	if (is_last)
 		replay_answer(last, s->out, len);
-	transmit(s, to, s->out, len, close);
+	transmit(s, to, s->out, len, close, &seal);
 }
 
 /* --- the operator -------------------------------------------------------------------------- */
@@ -693,6 +749,7 @@ void sessions_free(struct sessions *s)
 	departed_free(s->departed);
 	repeats_free(s->repeats);
 	lookups_destroy(&s->lookups);
+	free(s->strangers);
 	free(s);
 }
 

@@ -138,6 +138,7 @@ struct session_counters {
 	uint64_t in[256], out[256];
 	uint64_t errors[SESSION_ERROR_MAX];
 	uint64_t duplicates;		/* answered with the stored answer (T-18) */
+	uint64_t unauthentic;		/* of hosts with a key, without a good authenticator (SEC-04) */
 	uint64_t limited;		/* requests over the rate of their host (SEC-01) */
 	uint64_t unanswered;		/* errors not sent over UDP to senders that are not registered (SEC-05) */
 	uint64_t ignored;		/* no answer: too short, responses, old counters, foreign senders */
