@@ -8,6 +8,7 @@
 gateway_with_names() {
 	echo "nameserver 203.0.113.2" >"$work/resolv.conf"
 	config 'clients: [{remote-policy: macro}]'
+	# shellcheck disable=SC2016 # the inner shell expands them
 	nsenter --net="/run/netns/${lab}n" unshare -m sh -c \
 		'mount --bind "$1" /etc/resolv.conf && exec "$2" -v -c "$3"' sh \
 		"$work/resolv.conf" "$build/rsipd" "$work/rsipd.yaml" >>"$work/rsipd.log" 2>&1 &

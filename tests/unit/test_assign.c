@@ -558,3 +558,135 @@ Test(assign, port_500_is_nobodys_otherwise)
 		gateway_free(g);
 	}
 }
+
+/* Network and broadcast address of the pool's subnet are not in its range. covers: CAS-05 RSAP-06 */
+Test(assign, the_ends_of_a_subnet)
+{
+	static const struct { const char *addr; uint16_t error; } rows[] = {
+		{ "192.0.2.0", 312 }, { "192.0.2.1", 0 }, { "192.0.2.254", 0 }, { "192.0.2.255", 312 },
+	};
+	struct gateway *g = gateway_new();
+	uint32_t id;
+
+	gateway_start(g);
+	id = gateway_register(g, 2);
+	for (uint32_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct msg m = req_rsap(id, 1, 2 + i);
+
+		name_local(&m, rows[i].addr);
+		cr_expect_eq(error_of(g, udp_host(2), &m), rows[i].error, "%s", rows[i].addr);
+	}
+	gateway_free(g);
+}
+
+/* --- all of it together --------------------------------------------------------------------- */
+
+/* covers: SCALE-02 RSAP-13 */
+Test(assign, a_hundred_hosts_with_a_hundred_ports_on_one_address)
+{
+	struct gateway *g = gateway_new();
+	struct msg m;
+
+	g->range.last = g->range.first;
+	g->pool.ports = (struct num_range){ 1024, 65535 };
+	gateway_start(g);
+	for (uint32_t host = 2; host < 102; host++) {
+		m = req_rsap(gateway_register(g, host), 100, 2);
+		cr_assert_eq(gateway_call(g, udp_host(host), &m).lports.count, 100);
+	}
+	cr_expect_eq(gateway_lent(g).ports_leased, 100 * 100);
+	for (uint32_t host = 2; host < 102; host++) {
+		m = req_deregister(client_of(g, host)->client_id, 3);
+		cr_assert_eq(gateway_call(g, udp_host(host), &m).type, RSIP_DEREGISTER_RESPONSE);
+	}
+	cr_expect_eq(gateway_lent(g).ports_leased, 0);
+	cr_expect_eq(gateway_lent(g).ports_resting, 100 * 100);
+	gateway_free(g);
+}
+
+/* A gateway that lends ports and nothing else. covers: W-34 RSAP-01 QRY-01 IPS-01 RSA-01 LSN-01 */
+Test(assign, the_least_a_gateway_does)
+{
+	struct gateway *g = gateway_new();
+	struct msg m, answer;
+	uint32_t id;
+
+	g->pool.rsipsec = false;
+	g->rule.listen = CONFIG_LISTEN_NEVER;
+	gateway_start(g);
+	m = req_register(1);
+	answer = gateway_call(g, udp_host(2), &m);
+	cr_assert_eq(answer.type, RSIP_REGISTER_RESPONSE);
+	cr_expect_eq(answer.method_count, 1);
+	cr_expect_eq(answer.methods[0], RSIP_METHOD_RSAP);
+	id = answer.client_id;
+	m = req_rsap(id, 1, 2);
+	cr_expect_eq(gateway_call(g, udp_host(2), &m).type, RSIP_ASSIGN_RESPONSE_RSAP);
+	m = req_query(id, 3);
+	cr_expect_eq(gateway_call(g, udp_host(2), &m).type, RSIP_QUERY_RESPONSE);
+	m = req_extend(id, 1, 60, 4);
+	cr_expect_eq(gateway_call(g, udp_host(2), &m).type, RSIP_EXTEND_RESPONSE);
+	m = req_rsa(id, 5);
+	cr_expect_eq(error_of(g, udp_host(2), &m), 208);
+	m = req_listen(id, 80, 6);
+	cr_expect_eq(error_of(g, udp_host(2), &m), 208);
+	m = req_ipsec(id, 1, 7);
+	cr_expect_eq(error_of(g, udp_host(2), &m), 208);
+	m = req_free(id, 1, 8);
+	cr_expect_eq(gateway_call(g, udp_host(2), &m).type, RSIP_FREE_RESPONSE);
+	m = req_deregister(id, 9);
+	cr_expect_eq(gateway_call(g, udp_host(2), &m).type, RSIP_DEREGISTER_RESPONSE);
+	gateway_free(g);
+}
+
+/* A message that names a part of a bind is refused; FREE takes all of one. covers: FREE-03 */
+Test(assign, whole_binds_are_freed)
+{
+	struct gateway *g = gateway_new();
+	uint32_t id;
+	struct msg m;
+	uint8_t bytes[64];
+	size_t len;
+
+	gateway_start(g);
+	id = gateway_register(g, 2);
+	m = req_ipsec(id, 4, 2);
+	m.lports = (struct msg_ports){ .form = MSG_ANY, .count = 4 };
+	m.rports = (struct msg_ports){ .form = MSG_ANY, .count = 1 };
+	cr_assert_eq(error_of(g, udp_host(2), &m), 0);
+	m = req_free(id, 1, 3);
+	len = msg_encode(&m, bytes, sizeof(bytes));
+	memcpy(bytes + len, "\2\0\1\1", 4);		/* Ports: one */
+	bytes[3] = (uint8_t)(len + 4);
+	gateway_input(g, udp_host(2), bytes, len + 4);
+	cr_assert_eq(g->sent, 1);
+	cr_expect_eq(g->box[0].data[8], 203);
+	cr_expect_eq(gateway_lent(g).ports_leased, 4);
+	m.counter = 4;
+	cr_expect_eq(gateway_call(g, udp_host(2), &m).type, RSIP_FREE_RESPONSE);
+	cr_expect_eq(gateway_lent(g).ports_leased, 0);
+	cr_expect_eq(gateway_lent(g).spis_leased, 0);
+	gateway_free(g);
+}
+
+/* What the gateway's own IPsec uses is kept out of `spis`. covers: SPI-01 IPS-15 */
+Test(assign, spis_of_the_gateway_itself)
+{
+	struct gateway *g = gateway_new();
+	uint32_t id;
+	struct msg m;
+
+	g->pool.spis = (struct num_range){ 0x100, 0x1ff };
+	g->range.last = g->range.first;
+	gateway_start(g);
+	id = gateway_register(g, 2);
+	m = req_ipsec(id, 1, 2);
+	m.spis = (struct msg_spis){ .form = MSG_RUN, .first = 0x200, .count = 1 };
+	cr_expect_eq(error_of(g, udp_host(2), &m), 402);
+	m = req_ipsec(id, 256, 3);
+	m = gateway_call(g, udp_host(2), &m);
+	cr_expect_eq(m.type, RSIP_ASSIGN_RESPONSE_RSIPSEC, "all that are lent");
+	m = req_ipsec(id, 1, 4);
+	cr_expect_eq(error_of(g, udp_host(2), &m), 402, "and no other");
+	gateway_free(g);
+}

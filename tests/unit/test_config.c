@@ -62,7 +62,7 @@ static __be32 ip(const char *text)
 #define SAME(got, wanted)	cr_expect_eq(got, wanted)
 #define SAME_TEXT(got, wanted)	cr_expect_str_eq(got, wanted)
 
-/* Every key but interfaces and pools has the default that the manual shows. */
+/* Every key but interfaces and pools has the default that the manual shows. covers: LSE-09 */
 Test(config, defaults)
 {
 	struct config *c = load(BASE, strlen(BASE));
@@ -96,6 +96,7 @@ Test(config, defaults)
 	SAME(c->clients[0].max_requests, 10000);
 	SAME(c->leases.registration, 600);
 	SAME(c->leases.normal, 600);
+	SAME(c->query_all, false);
 	SAME(c->leases.maximum, 3600);
 	SAME(c->leases.hold_down, 120);
 	SAME(c->server.port, 4555);
@@ -249,7 +250,7 @@ static const struct {
 	{ "", "1: the file is empty: interfaces and pools must be given" },
 	{ "# nothing\n", "1: the file is empty: interfaces and pools must be given" },
 	{ "just text\n", "1: a map with these keys is allowed: interfaces, pools, clients, leases, server, "
-			 "local-networks, tunnels, datapath, state, control and metrics" },
+			 "local-networks, query, tunnels, datapath, state, control and metrics" },
 	{ BASE "leases: {default: 5\n", "6: did not find expected ',' or '}': YAML as in rsipd.yaml(5) is allowed" },
 	{ BASE "state: /a\x01\n", "5: control characters are not allowed: YAML as in rsipd.yaml(5) is allowed" },
 	{ BASE "state: \"/a\\0b\"\n", "5: state: a zero byte stands here: an absolute path of up to 255 bytes is allowed" },
@@ -259,15 +260,15 @@ static const struct {
 	{ POOLS, "1: interfaces: missing: it must be given" },
 	{ BASE "state: /a\nstate: /b\n", "6: the key \"state\" is here again: it stands in line 5, once is allowed" },
 	{ BASE "lease: {}\n",
-	  "5: unknown key \"lease\": interfaces, pools, clients, leases, server, local-networks, tunnels, datapath, "
+	  "5: unknown key \"lease\": interfaces, pools, clients, leases, server, local-networks, query, tunnels, datapath, "
 	  "state, control and metrics are allowed" },
 	{ BASE "leases: {default: 2, defualt: 3}\n",
 	  "5: leases: unknown key \"defualt\": registration, default, maximum and hold-down are allowed" },
 	{ BASE "[a]: 1\n",
-	  "5: a list stands here: interfaces, pools, clients, leases, server, local-networks, tunnels, datapath, state, "
+	  "5: a list stands here: interfaces, pools, clients, leases, server, local-networks, query, tunnels, datapath, state, "
 	  "control and metrics is allowed" },
 	{ BASE "<<: {state: /a}\n",
-	  "5: unknown key \"<<\": interfaces, pools, clients, leases, server, local-networks, tunnels, datapath, state, "
+	  "5: unknown key \"<<\": interfaces, pools, clients, leases, server, local-networks, query, tunnels, datapath, state, "
 	  "control and metrics are allowed" },
 	/* numbers are strict */
 	{ BASE "leases:\n  default: 1h\n", "6: leases.default: \"1h\" is wrong: a number from 1 to 31536000 is allowed" },

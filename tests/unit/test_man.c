@@ -103,7 +103,7 @@ static const struct {
 	const char *where;	/* YAML up to the unknown key */
 	unsigned int keys;
 } maps[] = {
-	{ "", 11 },
+	{ "", 12 },
 	{ "interfaces: {", 2 },
 	{ "interfaces: {private: [{", 2 },
 	{ "interfaces: {public: [{", 1 },

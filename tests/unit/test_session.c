@@ -398,6 +398,39 @@ Test(session, queries)
 	gateway_free(g);
 }
 
+/* A gateway that tells more than it is asked for. covers: QRY-08 */
+Test(session, every_answer_has_all_networks)
+{
+	struct gateway *g = gateway_new();
+	struct msg_tuple question = { RSIP_QUERY_ADDRESS, { .type = RSIP_ADDR_IPV4, .v4 = ip4("10.0.0.9") } }, tuple;
+	struct addr_prefix networks[] = { { ip4("10.0.0.0"), 8 }, { ip4("172.16.0.0"), 12 } };
+	uint8_t bytes[64];
+	const uint8_t *at;
+	struct msg m, answer;
+	size_t left;
+
+	g->config.local_networks = networks;
+	g->config.local_network_count = 2;
+	g->config.query_all = true;
+	gateway_start(g);
+	m = req_query(gateway_register(g, 2), 2);
+	m.has |= MSG_HAS_TUPLES;
+	m.tuples = bytes;
+	m.tuples_len = msg_tuple_write(&question, bytes, sizeof(bytes));
+	answer = gateway_call(g, udp_host(2), &m);
+	at = answer.tuples;
+	left = answer.tuples_len;
+	cr_assert(msg_tuple_next(&at, &left, &tuple));
+	cr_expect_eq(tuple.indicator, RSIP_LOCAL_ADDRESS);
+	for (unsigned int i = 0; i < 2; i++) {
+		cr_assert(msg_tuple_next(&at, &left, &tuple));
+		cr_expect_eq(tuple.indicator, RSIP_LOCAL_NETWORK);
+		cr_expect_eq(tuple.addr.v4, networks[i].network);
+	}
+	cr_expect(!msg_tuple_next(&at, &left, &tuple));
+	gateway_free(g);
+}
+
 /* --- origins ------------------------------------------------------------------------------- */
 
 /* covers: T-31 T-32 ASY-07 */

@@ -822,6 +822,8 @@ static const struct row datapath_rows[] = {
 	{ 0 }
 };
 
+static const struct word query_words[] = { { "asked", false }, { "all", true }, { 0 } };
+
 /* Maps inside the file's map whose values are members of struct config itself are read at offset 0. */
 static const struct row config_rows[] = {
 	{ "interfaces", read_map, .more = interfaces_rows, LINE(interfaces_line) },
@@ -835,6 +837,7 @@ static const struct row config_rows[] = {
 	{ "local-networks", read_list, AT(struct config, local_networks), "[10.0.0.0/8]", .max = NETWORKS_MAX,
 	  .more = &network_item, .size = sizeof(struct addr_prefix),
 	  .count_at = offsetof(struct config, local_network_count) },
+	{ "query", read_word, AT(struct config, query_all), "asked", .more = query_words, .size = 1 },
 	{ "tunnels", read_tunnels, AT(struct config, tunnels), "[ip-ip, gre]", .min = 1, .max = 2,
 	  .more = tunnel_words, .count_at = offsetof(struct config, tunnel_count) },
 	{ "datapath", read_map, .preset = "{}", .more = datapath_rows, LINE(datapath_line) },

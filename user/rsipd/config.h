@@ -63,6 +63,7 @@ struct config {
 	} server;
 	struct addr_prefix *local_networks;
 	size_t local_network_count;
+	bool query_all;			/* the answer to every QUERY has all local networks */
 	uint8_t tunnels[2];		/* enum rsip_tunnel, the first is the default */
 	size_t tunnel_count;
 	struct {

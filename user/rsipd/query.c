@@ -73,6 +73,9 @@ size_t query_answer(const struct config *config, const struct msg *m, uint8_t *o
 		return tuples.len;
 	}
 	answer_kind(config, m, RSIP_QUERY_ADDRESS, &tuples);
-	answer_kind(config, m, RSIP_QUERY_NETWORK, &tuples);
+	if (config->query_all)
+		add_all_networks(config, &tuples);
+	else
+		answer_kind(config, m, RSIP_QUERY_NETWORK, &tuples);
 	return tuples.len;
 }
