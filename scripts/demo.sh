@@ -102,7 +102,7 @@ start_gateway() {
 }
 
 stop_gateway() {
-	kill "$rsipd" && wait "$rsipd" || return
+	ctl detach >/dev/null && wait "$rsipd" || return
 	rsipd=
 	[ "$(nsenter --net="/run/netns/${lab}n" bpftool -j net show | jq '[.[].xdp[]] | length')" = 0 ]
 }
@@ -252,7 +252,7 @@ sed 's/^/          /' "$work/output"
 check "bpftool shows what is leased, by name" spis_map
 tr -d '\n\t ' <"$work/spis" | grep -oE '\{"key":\{[^{}]*\},"value":\{[^{}]*\}\}' | sed -n '1,2s/^/          /p; 3s/.*/          .../p'
 check "the hosts give back what they had" both guest end HOST rsip
-check "rsipd ends and leaves nothing attached" stop_gateway
+check "rsipctl detach ends rsipd, and nothing is left attached" stop_gateway
 
 title "NAT: the same hosts behind nftables masquerade on n"
 guest swan_stop x1 x2 y >/dev/null
