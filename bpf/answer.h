@@ -27,7 +27,7 @@
 struct link_header {
 	__u8   dst[ETH_ALEN];
 	__u8   src[ETH_ALEN];
-	__be16 type[3];		/* with a VLAN tag: its type, the tag, the type of what follows */
+	__be16 type[1 + 2 * RSIP_VLANS];	/* with VLAN tags: the type of each, the tag, the type of what follows */
 };
 
 struct answer {
@@ -117,19 +117,23 @@ static __always_inline struct icmphdr *answer_write(void *at, const void *end, c
 	return icmp;
 }
 
-/* The link header of what came, the other way round; `len` is 14 or 18. */
+/* The link header of what came, the other way round. */
 static __always_inline bool answer_ethernet(void *data, const void *end, const struct link_header *link)
 {
 	struct link_header *to = data;
 
-	if (data + ETHERNET_LEN + VLAN_LEN > end)
+	if (data + sizeof(*to) > end)
 		return false;
 	__builtin_memcpy(to->dst, link->src, ETH_ALEN);
 	__builtin_memcpy(to->src, link->dst, ETH_ALEN);
 	to->type[0] = link->type[0];
-	if (link->type[0] == bpf_htons(ETH_P_8021Q)) {
+	if (is_vlan(link->type[0])) {
 		to->type[1] = link->type[1];
 		to->type[2] = link->type[2];
+	}
+	if (is_vlan(link->type[0]) && is_vlan(link->type[2])) {
+		to->type[3] = link->type[3];
+		to->type[4] = link->type[4];
 	}
 	return true;
 }

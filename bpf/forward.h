@@ -26,7 +26,9 @@ static __always_inline bool way_by_slot(__u32 slot, struct way *way)
 		return false;
 	way->slot = slot;
 	way->state = way->hop->state;
-	way->ip_at = way->hop->vlan ? ETHERNET_LEN + VLAN_LEN : ETHERNET_LEN;
+	way->ip_at = ETHERNET_LEN;
+	if (way->hop->vlan[0].proto)
+		way->ip_at = way->hop->vlan[1].proto ? ETHERNET_LEN + 2 * VLAN_LEN : ETHERNET_LEN + VLAN_LEN;
 	return true;
 }
 
@@ -84,21 +86,25 @@ static __always_inline enum rsip_outcome way_check(struct way *way, const struct
 static __always_inline enum rsip_outcome ethernet_write(void *data, void *end, const struct way *way)
 {
 	struct ethhdr *ethernet = data;
-	__be16 *vlan = data + sizeof(*ethernet);
+	__be16 *type = &ethernet->h_proto;
 
 	if (!way->hop)
 		return RSIP_GO_ON;
-	if ((void *)(vlan + 2) > end)
+	if (data + ETHERNET_LEN + RSIP_VLANS * VLAN_LEN > end)
 		return RSIP_ERROR;
 	__builtin_memcpy(ethernet->h_dest, way->hop->dst, ETH_ALEN);
 	__builtin_memcpy(ethernet->h_source, way->hop->src, ETH_ALEN);
-	if (way->ip_at == ETHERNET_LEN) {
-		ethernet->h_proto = bpf_htons(ETH_P_IP);
-		return RSIP_GO_ON;
+	if (way->ip_at > ETHERNET_LEN) {
+		type[0] = way->hop->vlan[0].proto;
+		type[1] = way->hop->vlan[0].id;
+		type += 2;
 	}
-	ethernet->h_proto = bpf_htons(ETH_P_8021Q);
-	vlan[0] = way->hop->vlan;
-	vlan[1] = bpf_htons(ETH_P_IP);
+	if (way->ip_at > ETHERNET_LEN + VLAN_LEN) {
+		type[0] = way->hop->vlan[1].proto;
+		type[1] = way->hop->vlan[1].id;
+		type += 2;
+	}
+	*type = bpf_htons(ETH_P_IP);
 	return RSIP_GO_ON;
 }
 

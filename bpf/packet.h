@@ -91,17 +91,26 @@ static __always_inline __u32 frame_length(const void *data, const void *end)
 	return len;
 }
 
-/* Where the IPv4 header starts: after Ethernet and at most one VLAN tag. 0: no IPv4. */
+static __always_inline bool is_vlan(__be16 type)
+{
+	return type == bpf_htons(ETH_P_8021Q) || type == bpf_htons(ETH_P_8021AD);
+}
+
+/* Where the IPv4 header starts: after Ethernet and at most two VLAN tags. 0: no IPv4. */
 static __always_inline __u32 parse_ethernet(const void *data, const void *end)
 {
 	const __be16 *type = data + ETHERNET_LEN - sizeof(*type);
 
-	if (data + ETHERNET_LEN + VLAN_LEN > end)
+	if (data + ETHERNET_LEN + RSIP_VLANS * VLAN_LEN > end)
 		return 0;
 	if (*type == bpf_htons(ETH_P_IP))
 		return ETHERNET_LEN;
-	if (*type == bpf_htons(ETH_P_8021Q) && type[2] == bpf_htons(ETH_P_IP))
+	if (!is_vlan(*type))
+		return 0;
+	if (type[2] == bpf_htons(ETH_P_IP))
 		return ETHERNET_LEN + VLAN_LEN;
+	if (is_vlan(type[2]) && type[4] == bpf_htons(ETH_P_IP))
+		return ETHERNET_LEN + 2 * VLAN_LEN;
 	return 0;
 }
 

@@ -362,6 +362,7 @@ enum {
 #define ETH_P_IP	0x0800
 #define ETH_P_ARP	0x0806
 #define ETH_P_8021Q	0x8100
+#define ETH_P_8021AD	0x88a8
 #define TC_ACT_UNSPEC	(-1)
 #define TC_ACT_OK	0
 #define TC_ACT_SHOT	2

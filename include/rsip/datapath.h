@@ -240,14 +240,20 @@ struct rsip_bucket {		/* value of rsip_buckets, per CPU: ICMP errors that N may 
 
 /* --- next hops ----------------------------------------------------------- */
 
+#define RSIP_VLANS	2	/* tags of a frame: one, or QinQ */
+
+struct rsip_vlan {		/* a tag as it stands in the frame */
+	__be16 proto;		/* 0x8100 (802.1Q) or 0x88a8 (802.1ad); 0: none */
+	__be16 id;
+};
+
 struct rsip_nexthop {		/* value of rsip_nexthops, by slot */
 	__u32  state;		/* RSIP_NEXTHOP_*; written last */
 	__u32  ifindex;		/* key in rsip_devices: a physical interface */
 	__u32  mtu;		/* of that interface, layer 3 bytes */
 	__u8   dst[6];		/* MAC addresses */
 	__u8   src[6];
-	__be16 vlan;		/* tag to push, 0: none */
-	__u16  pad;		/* 0 */
+	struct rsip_vlan vlan[RSIP_VLANS];	/* tags to push, the outer one first */
 };
 
 #define RSIP_NEXTHOP_UNRESOLVED	0	/* hand the packet to the daemon (RSIP_EVENT_RESOLVE) */
@@ -409,7 +415,7 @@ _Static_assert(sizeof(struct rsip_grant) == 24, "hidden padding");
 _Static_assert(sizeof(struct rsip_echo_key) == 16, "hidden padding");
 _Static_assert(sizeof(struct rsip_echo) == 16, "hidden padding");
 _Static_assert(sizeof(struct rsip_outspi_set) == 64, "not one cache line");
-_Static_assert(sizeof(struct rsip_nexthop) == 28, "hidden padding");
+_Static_assert(sizeof(struct rsip_nexthop) == 32, "hidden padding");
 _Static_assert(sizeof(struct rsip_route) == 8, "hidden padding");
 _Static_assert(sizeof(struct rsip_event_cookie) == 32, "hidden padding");
 _Static_assert(sizeof(struct rsip_event_violation) == 28, "hidden padding");

@@ -169,10 +169,12 @@ static struct bytes ipv4_of(const struct frame *f)
 {
 	struct bytes all = { f->data, f->len };
 
-	if (f->len >= 14 + 20 && get16(all, 12) == 0x0800)
-		return tail(all, 14);
-	if (f->len >= 18 + 20 && get16(all, 12) == 0x8100 && get16(all, 16) == 0x0800)
-		return tail(all, 18);
+	for (size_t at = 12; at <= 20 && f->len >= at + 2 + 20; at += 4) {
+		if (get16(all, at) == 0x0800)
+			return tail(all, at + 2);
+		if (get16(all, at) != 0x8100 && get16(all, at) != 0x88a8)
+			break;
+	}
 	return (struct bytes){ 0 };
 }
 

@@ -87,6 +87,21 @@ static void veth(const char *name, const char *mac, const char *address, const c
 	net_run("echo 100 > /proc/sys/net/ipv4/neigh/%s/retrans_time_ms", name);
 }
 
+/* A veth takes what XDP redirects to its peer only with GRO, or an XDP program of its own. */
+static void lan(void)
+{
+	veth("lan0", NET_MAC_LAN, "10.0.0.1/24", "x0", NET_MAC_X);
+	net_outside("ip addr add 10.0.0.5/24 dev x0; ip addr add 10.0.0.6/24 dev x0; ip link set x0 up");
+	net_outside("ethtool -K x0 gro on");
+}
+
+static void wan(void)
+{
+	veth("wan0", NET_MAC_WAN, "203.0.113.1/24", "y0", NET_MAC_Y);
+	net_outside("ip addr add 203.0.113.2/24 dev y0; ip addr add 203.0.113.3/24 dev y0; ip link set y0 up");
+	net_outside("ethtool -K y0 gro on");
+}
+
 void net_enter(void)
 {
 	if (geteuid() != 0)
@@ -96,12 +111,15 @@ void net_enter(void)
 	private_bpffs();
 	net_run("ip link set lo up");
 	net_run("echo 0 > /proc/sys/net/ipv4/ip_forward");
-	veth("lan0", NET_MAC_LAN, "10.0.0.1/24", "x0", NET_MAC_X);
-	veth("wan0", NET_MAC_WAN, "203.0.113.1/24", "y0", NET_MAC_Y);
-	net_outside("ip addr add 10.0.0.5/24 dev x0; ip addr add 10.0.0.6/24 dev x0; ip link set x0 up");
-	net_outside("ip addr add 203.0.113.2/24 dev y0; ip addr add 203.0.113.3/24 dev y0; ip link set y0 up");
-	/* A veth takes what XDP redirects to its peer only with GRO, or an XDP program of its own. */
-	net_outside("ethtool -K x0 gro on; ethtool -K y0 gro on");
+	lan();
+	wan();
+}
+
+void net_anew(void)
+{
+	net_run("ip link del lan0; ip link del wan0");
+	lan();
+	wan();
 }
 
 void net_vlan(void)
@@ -110,6 +128,17 @@ void net_vlan(void)
 		cr_skip("this kernel has no VLAN devices (8021q)");
 	net_run("ip addr add 10.7.0.1/24 dev lan0.7; ip link set lan0.7 up");
 	net_outside("ip link add link x0 name x0.7 type vlan id 7; ip addr add 10.7.0.5/24 dev x0.7; ip link set x0.7 up");
+}
+
+void net_qinq(void)
+{
+	if (system("ip link add link lan0 name lan0.100 type vlan proto 802.1ad id 100 2>/dev/null"))
+		cr_skip("this kernel has no VLAN devices (8021q)");
+	net_run("ip link add link lan0.100 name lan0.100.7 type vlan id 7; ip addr add 10.8.0.1/24 dev lan0.100.7");
+	net_run("ip link set lan0.100 up; ip link set lan0.100.7 up");
+	net_outside("ip link add link x0 name x0.100 type vlan proto 802.1ad id 100; ip link set x0.100 up");
+	net_outside("ip link add link x0.100 name x0.100.7 type vlan id 7; ip addr add 10.8.0.5/24 dev x0.100.7; "
+		    "ip link set x0.100.7 up");
 }
 
 int net_sniff(const char *device)

@@ -32,9 +32,15 @@ void net_enter(void);
 void net_run(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void net_outside(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
+/* Takes both veths away and makes them anew: the same but for their indexes. */
+void net_anew(void);
+
 /* Puts VLAN 7 on lan0 and x0, as lan0.7 10.7.0.1/24 and x0.7 10.7.0.5/24. Skips the
  * test where the kernel has no VLANs. */
 void net_vlan(void);
+
+/* QinQ: VLAN 7 on the provider's VLAN 100, as lan0.100.7 10.8.0.1/24 and x0.100.7 10.8.0.5/24. The same. */
+void net_qinq(void);
 
 /* A socket that sees (and can send) the IPv4 frames at a device outside. */
 int net_sniff(const char *device);

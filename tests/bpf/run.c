@@ -127,6 +127,16 @@ void world_bind_set(struct world *w, __u32 slot, const struct rsip_bind *bind)
 	set(w->skel->maps.rsip_binds, &slot, bind);
 }
 
+void world_hop_qinq(struct world *w, __u32 hop, unsigned int outer, unsigned int inner)
+{
+	struct rsip_nexthop value;
+
+	bpf_map__lookup_elem(w->skel->maps.rsip_nexthops, &hop, sizeof(hop), &value, sizeof(value), 0);
+	value.vlan[0] = (struct rsip_vlan){ htons(0x88a8), htons((uint16_t)outer) };
+	value.vlan[1] = (struct rsip_vlan){ htons(0x8100), htons((uint16_t)inner) };
+	set(w->skel->maps.rsip_nexthops, &hop, &value);
+}
+
 static void fill_grant(struct world *w, const struct world_grant *from)
 {
 	struct rsip_grant_key key = { .client = pkt_addr(from->client), .addr = pkt_addr(from->addr) };
@@ -191,11 +201,12 @@ static void fill_hops(struct world *w)
 			.state = world_hops[i].state,
 			.ifindex = 100 + i,
 			.mtu = world_hops[i].mtu,
-			.vlan = htons((uint16_t)world_hops[i].vlan),
 		};
 
 		pkt_mac(world_hops[i].dst, hop.dst);
 		pkt_mac("n", hop.src);
+		if (world_hops[i].vlan)
+			hop.vlan[0] = (struct rsip_vlan){ htons(0x8100), htons((uint16_t)world_hops[i].vlan) };
 		set(w->skel->maps.rsip_nexthops, &i, &hop);
 		/* any device: nothing is sent. The keys tell next hops apart */
 		if (hop.state == RSIP_NEXTHOP_VALID)

@@ -423,6 +423,39 @@ Test(attach, dispatcher_is_shared)
 	xdp_program__close(other);
 }
 
+/* --- interfaces that come back -------------------------------------------------------------------- */
+
+static void read_netlink(void *arg)
+{
+	datapath_ready(arg, 1, net_now());
+}
+
+static bool both_on(void *arg __attribute__((unused)))
+{
+	return program_on("lan0").id && program_on("wan0").id;
+}
+
+Test(attach, interfaces_made_anew)
+{
+	struct datapath *dp = open_and_attach();
+	__u32 key, value;
+	int fd = bpf_obj_get(FOLDER "/rsip_devices");
+
+	net_anew();
+	cr_expect_not(both_on(NULL));
+	cr_assert(net_until(read_netlink, both_on, dp));
+	expect_interfaces(dp, "native", "native");
+	key = if_nametoindex("lan0");
+	cr_expect_eq(bpf_map_lookup_elem(fd, &key, &value), 0);
+	key = if_nametoindex("wan0");
+	cr_expect_eq(bpf_map_lookup_elem(fd, &key, &value), 0);
+	close(fd);
+	datapath_detach(dp);
+	expect_nothing_on("lan0");
+	expect_nothing_on("wan0");
+	datapath_close(dp);
+}
+
 /* --- a daemon that died -------------------------------------------------------------------------------- */
 
 /* covers: FAIL-08 FAIL-09 */

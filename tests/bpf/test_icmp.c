@@ -353,6 +353,9 @@ Test(answers, to_peers)
 		{ "VLAN, options", "vlan 7 | ip Y > NB df opts 8 | esp 0x1001 | data 1453", RSIP_IN_TOO_BIG_TOLD,
 		  "eth n > r | vlan 7 | ip N > Y df id 0 tos 0xc0 | icmp type 3 code 4 mtu 1480 sum | "
 		  "ip Y > NB df opts 8 len 1489 | esp 0x1001 | data 512" },
+		{ "QinQ, options", "svlan 6 | vlan 7 | ip Y > NB df opts 8 | esp 0x1001 | data 1453", RSIP_IN_TOO_BIG_TOLD,
+		  "eth n > r | svlan 6 | vlan 7 | ip N > Y df id 0 tos 0xc0 | icmp type 3 code 4 mtu 1480 sum | "
+		  "ip Y > NB df opts 8 len 1489 | esp 0x1001 | data 512" },
 		{ "a link of 100 bytes", "ip Y > NB df | udp 1 > 50004 | data 55 | pad 9", RSIP_IN_TOO_BIG_TOLD,
 		  "eth n > r | ip N > Y df id 0 tos 0xc0 | icmp type 3 code 4 mtu 80 sum | "
 		  "ip Y > NB df len 83 | udp 1 > 50004 len 63 | data 52" },

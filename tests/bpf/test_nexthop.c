@@ -205,11 +205,11 @@ Test(nexthop, link_down_and_up)
 	net_run("ip link set lan0 down");
 	expect_in_time(slot, unresolved);
 	net_run("ip link set lan0 up");
-	expect(slot, to_host());
+	expect_in_time(slot, to_host());
 	net_outside("ip link set x0 down");
 	expect_in_time(slot, unresolved);
 	net_outside("ip link set x0 up");
-	expect(slot, to_host());
+	expect_in_time(slot, to_host());
 }
 
 Test(nexthop, mtu_and_own_mac_follow_the_link)
@@ -378,6 +378,26 @@ Test(nexthop, slots_run_out)
 	cr_assert_eq(count, SLOTS - 3, "%u", count);	/* three are the fixed ones */
 }
 
+/* Interfaces that come back with another index: hosts and peers are found there. covers: IN-19 */
+Test(nexthop, interfaces_made_anew)
+{
+	struct rsip_event_resolve event = packet(false, UINT32_MAX, "203.0.113.10", "203.0.113.2", 1);
+	uint32_t slot = add_host("10.0.0.5");
+	unsigned int lan = if_nametoindex("lan0");
+
+	expect(slot, to_host());
+	hand(&event);
+	expect(slot_of_route("203.0.113.2"), to_peer());
+	cr_expect_not(nexthops_moved(nh));
+	net_anew();
+	cr_assert_neq(if_nametoindex("lan0"), lan);
+	expect(slot, to_host());
+	cr_expect(nexthops_moved(nh));
+	cr_expect_not(nexthops_moved(nh));
+	hand(&event);
+	expect(slot_of_route("203.0.113.2"), to_peer());
+}
+
 static struct config_interface vlan_interface = { .name = "lan0.7" };
 
 static void open_vlan(void)
@@ -397,8 +417,36 @@ Test(nexthop_vlan, host_on_a_vlan, .init = open_vlan, .fini = close_all)
 {
 	struct rsip_nexthop hop = to_host();
 
-	hop.vlan = htons(7);
+	hop.vlan[0] = (struct rsip_vlan){ htons(ETH_P_8021Q), htons(7) };
 	expect(add_host("10.7.0.5"), hop);
+}
+
+static struct config_interface qinq_interface = { .name = "lan0.100.7" };
+
+static void open_qinq(void)
+{
+	struct config *config;
+
+	net_enter();
+	net_qinq();
+	config = net_config();
+	config->private_interfaces = &qinq_interface;
+	cr_assert_eq(netlink_open(&netlink), 0);
+	cr_assert_eq(nexthops_new(config, netlink, slots, SLOTS, routes, &nh), 0);
+}
+
+/* A VLAN on a provider's VLAN. The events tell of the upper one only; both tags must last. covers: IN-24 */
+Test(nexthop_vlan, host_behind_two_tags, .init = open_qinq, .fini = close_all)
+{
+	struct rsip_nexthop hop = to_host();
+	uint32_t slot = add_host("10.8.0.5");
+
+	hop.vlan[0] = (struct rsip_vlan){ htons(ETH_P_8021AD), htons(100) };
+	hop.vlan[1] = (struct rsip_vlan){ htons(ETH_P_8021Q), htons(7) };
+	expect(slot, hop);
+	net_run("ip link set lan0.100.7 mtu 1400");
+	hop.mtu = 1400;
+	expect(slot, hop);
 }
 
 /* --- peers --------------------------------------------------------------------------------------- */

@@ -179,6 +179,7 @@ Test(outbound, tunnels)
 		{ "outer DSCP stays outside", "ip X1 > NA tos 0xb8 | ip NB > Y tos 0x28 | esp 1", RSIP_OUT_ESP,
 		  TO_Y "tos 0x28 | esp 1" },
 		{ "VLAN", "vlan 5 | " FROM_X1 "Y | esp 1", RSIP_OUT_ESP, TO_Y "| esp 1" },
+		{ "QinQ", "svlan 5 | vlan 6 | " FROM_X1 "Y | esp 1", RSIP_OUT_ESP, TO_Y "| esp 1" },
 		{ "VLAN out", FROM_X1 "YV | esp 1", RSIP_OUT_ESP, "eth n > yv | vlan 9 | ip NB > YV ttl 63 | esp 1" },
 		{ "VLAN in and out", "vlan 5 | " FROM_X1 "YV | esp 1", RSIP_OUT_ESP,
 		  "eth n > yv | vlan 9 | ip NB > YV ttl 63 | esp 1" },
@@ -318,7 +319,7 @@ Test(outbound, passes)
 		{ "a pool address ends no tunnel", "ip X1 > NB | ip NB > Y | udp 40000 > 9", RSIP_OUT_PASS, NULL },
 		{ "ARP", "eth y > n type 0x0806 | data 46", RSIP_OUT_PASS, NULL },
 		{ "IPv6", "eth y > n type 0x86dd | data 60", RSIP_OUT_PASS, NULL },
-		{ "QinQ", "svlan 7 | vlan 8 | " FROM_X1 "Y | esp 1", RSIP_OUT_PASS, NULL },
+		{ "three tags", "svlan 7 | vlan 8 | vlan 9 | " FROM_X1 "Y | esp 1", RSIP_OUT_PASS, NULL },
 		{ "multicast", "ip X1 > 224.0.0.22 proto 2 | data 8", RSIP_OUT_PASS, NULL },
 	};
 	struct world w;

@@ -38,6 +38,7 @@ struct place {				/* an interface with a program on it */
 	char name[IF_NAMESIZE];
 	bool public_side;
 	bool on;			/* ours to take off */
+	const struct place *with;	/* another VLAN of the same device, which has the program; or NULL */
 	int ifindex;			/* of the device that has it: below a VLAN */
 	__u32 id;			/* of the program that was put there */
 };
@@ -390,6 +391,25 @@ static int put_on(struct attach *attach, struct place *place)
 
 /* --- interfaces ------------------------------------------------------------------------------------ */
 
+/* Two VLANs of one device need its program only once; two programs do not fit there. */
+static int find_other(const struct attach *attach, struct place *place)
+{
+	place->with = NULL;
+	for (size_t i = 0; i < attach->count; i++) {
+		const struct place *other = &attach->places[i];
+
+		if (other == place || other->with || other->ifindex != place->ifindex)
+			continue;
+		if (other->public_side != place->public_side) {
+			log_error("%s and %s are on one device: a private and a public interface need one each",
+				  other->name, place->name);
+			return -EINVAL;
+		}
+		place->with = other;
+	}
+	return 0;
+}
+
 static int add_place(struct attach *attach, struct netlink *netlink, const char *name, bool public_side)
 {
 	struct place *place = &attach->places[attach->count];
@@ -403,19 +423,10 @@ static int add_place(struct attach *attach, struct netlink *netlink, const char 
 	snprintf(place->name, sizeof(place->name), "%s", name);
 	place->public_side = public_side;
 	place->ifindex = (int)link.lower;
-	/* Two VLANs of one device need its program only once; two programs do not fit there. */
-	for (size_t i = 0; i < attach->count; i++) {
-		if (attach->places[i].ifindex != place->ifindex)
-			continue;
-		if (attach->places[i].public_side != public_side) {
-			log_error("%s and %s are on one device: a private and a public interface need one each",
-				  attach->places[i].name, name);
-			return -EINVAL;
-		}
-		return 0;
-	}
-	attach->count++;
-	return 0;
+	err = find_other(attach, place);
+	if (!err)
+		attach->count++;
+	return err;
 }
 
 static int add_places(struct attach *attach, const struct config *config, struct netlink *netlink)
@@ -438,6 +449,7 @@ static void describe(const struct place *place, struct datapath_interface *out)
 
 	*out = (struct datapath_interface){ .public_side = place->public_side, .mode = "off", .loader = "-" };
 	memcpy(out->name, place->name, sizeof(out->name));
+	place = place->with ? place->with : place;
 	if (!place->on || look(place->ifindex, &found) || !found.id)
 		return;
 	if (found.id == place->id)
@@ -456,6 +468,37 @@ size_t attach_interfaces(const struct attach *attach, struct datapath_interface 
 	return attach->count < max ? attach->count : max;
 }
 
+/* Puts the program on, and says what was reached. */
+static int occupy(struct attach *attach, struct place *place)
+{
+	struct datapath_interface reached;
+	int err = place->with ? 0 : put_on(attach, place);
+
+	if (err)
+		return err;
+	describe(place, &reached);
+	log_info("%s: %s side attached, %s mode, %s", reached.name, reached.public_side ? "public" : "private",
+		 reached.mode, reached.loader);
+	return 0;
+}
+
+void attach_follow(struct attach *attach, struct netlink *netlink)
+{
+	for (size_t i = 0; i < attach->count; i++) {
+		struct place *place = &attach->places[i];
+		struct netlink_link link;
+
+		if (netlink_link_get(netlink, 0, place->name, &link) || (int)link.lower == place->ifindex)
+			continue;
+		/* Off the old device, if that is still there and nobody else is on it. */
+		if (!place->with)
+			take_off(place);
+		place->ifindex = (int)link.lower;
+		if (!find_other(attach, place))
+			occupy(attach, place);
+	}
+}
+
 /* --- life ------------------------------------------------------------------------------------------- */
 
 int attach_new(const struct config *config, const struct bpfmaps *maps, struct netlink *netlink,
@@ -471,16 +514,8 @@ int attach_new(const struct config *config, const struct bpfmaps *maps, struct n
 	attach->programs[false] = (struct program){ .name = PROGRAM_PRIVATE, .fd = -1 };
 	attach->programs[true] = (struct program){ .name = PROGRAM_PUBLIC, .fd = -1 };
 	err = add_places(attach, config, netlink);
-	for (size_t i = 0; i < attach->count && !err; i++) {
-		struct datapath_interface reached;
-
-		err = put_on(attach, &attach->places[i]);
-		if (err)
-			break;
-		describe(&attach->places[i], &reached);
-		log_info("%s: %s side attached, %s mode, %s", reached.name,
-			 reached.public_side ? "public" : "private", reached.mode, reached.loader);
-	}
+	for (size_t i = 0; i < attach->count && !err; i++)
+		err = occupy(attach, &attach->places[i]);
 	if (err) {
 		attach_off(attach);
 		attach_free(attach);

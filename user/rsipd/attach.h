@@ -22,6 +22,9 @@ void attach_log(void);
  * logged, and nothing is left attached. */
 int attach_new(const struct config *config, const struct bpfmaps *maps, struct netlink *netlink,
 	       struct attach **out);
+/* Puts the programs on those interfaces that are another device now than when they
+ * were put on last. What cannot be attached is logged, and shown as off. */
+void attach_follow(struct attach *attach, struct netlink *netlink);
 /* Takes exactly these programs off. */
 void attach_off(struct attach *attach);
 /* Closes; programs stay where they are. */

@@ -580,6 +580,42 @@ void datapath_bind_remove(struct datapath *dp, const struct datapath_bind *bind)
 	slot_free(dp, b);
 }
 
+/* --- devices ------------------------------------------------------------------------------------------ */
+
+static int fill_device(const struct datapath *dp, const char *name)
+{
+	struct rsip_device device = { 0 };
+	struct netlink_link link;
+	int err = netlink_link_get(dp->netlink, 0, name, &link);
+
+	if (err)
+		return err;
+	device.ifindex = link.lower;
+	return bpfmaps_put(dp->maps->fd[BPFMAP_DEVICES], &device.ifindex, &device);
+}
+
+static int fill_devices(const struct datapath *dp)
+{
+	int err = 0;
+
+	for (size_t i = 0; i < dp->config->private_count && !err; i++)
+		err = fill_device(dp, dp->config->private_interfaces[i].name);
+	for (size_t i = 0; i < dp->config->public_count && !err; i++)
+		err = fill_device(dp, dp->config->public_interfaces[i].name);
+	return err;
+}
+
+/* An interface that is gone is no reason to leave out the others; when it is back, it is told. */
+static void follow_interfaces(struct datapath *dp)
+{
+	for (size_t i = 0; i < dp->config->private_count; i++)
+		fill_device(dp, dp->config->private_interfaces[i].name);
+	for (size_t i = 0; i < dp->config->public_count; i++)
+		fill_device(dp, dp->config->public_interfaces[i].name);
+	if (dp->attach)
+		attach_follow(dp->attach, dp->netlink);
+}
+
 /* --- the loop ----------------------------------------------------------------------------------------- */
 
 int datapath_fd(const struct datapath *dp, unsigned int i)
@@ -594,6 +630,8 @@ void datapath_ready(struct datapath *dp, unsigned int i, uint64_t now_ms)
 		drain(dp);
 	else
 		nexthops_ready(dp->nexthops, now_ms);
+	if (nexthops_moved(dp->nexthops))
+		follow_interfaces(dp);
 }
 
 void datapath_tick(struct datapath *dp, uint64_t now_ms)
@@ -657,29 +695,6 @@ void datapath_cookies(const struct datapath *dp, uint32_t slot,
 }
 
 /* --- life ---------------------------------------------------------------------------------------------------- */
-
-static int fill_device(const struct datapath *dp, const char *name)
-{
-	struct rsip_device device = { 0 };
-	struct netlink_link link;
-	int err = netlink_link_get(dp->netlink, 0, name, &link);
-
-	if (err)
-		return err;
-	device.ifindex = link.lower;
-	return bpfmaps_put(dp->maps->fd[BPFMAP_DEVICES], &device.ifindex, &device);
-}
-
-static int fill_devices(const struct datapath *dp)
-{
-	int err = 0;
-
-	for (size_t i = 0; i < dp->config->private_count && !err; i++)
-		err = fill_device(dp, dp->config->private_interfaces[i].name);
-	for (size_t i = 0; i < dp->config->public_count && !err; i++)
-		err = fill_device(dp, dp->config->public_interfaces[i].name);
-	return err;
-}
 
 static void address_key(unsigned int i, void *key, const void *arg)
 {

@@ -5,6 +5,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <net/if.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -176,9 +177,9 @@ static void parse_vlan(const struct nlattr *info, const struct nlattr *below, st
 	if (vlan.at[IFLA_VLAN_PROTOCOL] && mnl_attr_validate(vlan.at[IFLA_VLAN_PROTOCOL], MNL_TYPE_U16) == 0)
 		protocol = ntohs(mnl_attr_get_u16(vlan.at[IFLA_VLAN_PROTOCOL]));
 	if (!vlan.at[IFLA_VLAN_ID] || mnl_attr_validate(vlan.at[IFLA_VLAN_ID], MNL_TYPE_U16) < 0 ||
-	    protocol != ETH_P_8021Q || !attribute_u32(below, &lower))
+	    !attribute_u32(below, &lower))
 		return;
-	out->vlan = htons(mnl_attr_get_u16(vlan.at[IFLA_VLAN_ID]));
+	out->vlan[0] = (struct rsip_vlan){ htons(protocol), htons(mnl_attr_get_u16(vlan.at[IFLA_VLAN_ID])) };
 	out->lower = lower;
 }
 
@@ -196,6 +197,8 @@ static bool parse_link(const struct nlmsghdr *nlh, struct netlink_link *out)
 		.ethernet = info->ifi_type == ARPHRD_ETHER,
 		.up = (info->ifi_flags & (IFF_UP | IFF_RUNNING)) == (IFF_UP | IFF_RUNNING),
 	};
+	if (attributes.at[IFLA_IFNAME] && mnl_attr_validate(attributes.at[IFLA_IFNAME], MNL_TYPE_NUL_STRING) == 0)
+		snprintf(out->name, sizeof(out->name), "%s", mnl_attr_get_str(attributes.at[IFLA_IFNAME]));
 	attribute_u32(attributes.at[IFLA_MTU], &out->mtu);
 	if (!attribute_mac(attributes.at[IFLA_ADDRESS], out->mac))
 		out->ethernet = false;
@@ -211,7 +214,8 @@ static int link_answer(const struct nlmsghdr *nlh, void *arg)
 	return MNL_CB_OK;
 }
 
-int netlink_link_get(struct netlink *nl, uint32_t ifindex, const char *name, struct netlink_link *out)
+/* One link, as the kernel tells it: of a VLAN only the device right below it. */
+static int link_get(struct netlink *nl, uint32_t ifindex, const char *name, struct netlink_link *out)
 {
 	struct nlmsghdr *nlh;
 	struct ifinfomsg *info = request(nl, RTM_GETLINK, 0, sizeof(*info), &nlh);
@@ -223,6 +227,27 @@ int netlink_link_get(struct netlink *nl, uint32_t ifindex, const char *name, str
 	memset(out, 0, sizeof(*out));
 	err = talk(nl, nlh, link_answer, out);
 	return err ? err : out->ifindex ? 0 : -ENODEV;
+}
+
+/* QinQ: a VLAN on a VLAN. Its inner tag is the one of the link itself. */
+static void link_complete(struct netlink *nl, struct netlink_link *link)
+{
+	struct netlink_link below;
+
+	if (!link->vlan[0].proto || link_get(nl, link->lower, NULL, &below) || !below.vlan[0].proto)
+		return;
+	link->vlan[1] = link->vlan[0];
+	link->vlan[0] = below.vlan[0];
+	link->lower = below.lower;
+}
+
+int netlink_link_get(struct netlink *nl, uint32_t ifindex, const char *name, struct netlink_link *out)
+{
+	int err = link_get(nl, ifindex, name, out);
+
+	if (!err)
+		link_complete(nl, out);
+	return err;
 }
 
 /* --- addresses ------------------------------------------------------------------ */

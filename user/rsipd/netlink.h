@@ -6,18 +6,21 @@
  */
 #pragma once
 
+#include <net/if.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <linux/types.h>
 
+#include <rsip/datapath.h>
 #include "lib/addr.h"
 
 struct netlink;
 
 struct netlink_link {
 	uint32_t ifindex;
-	uint32_t lower;			/* a VLAN: the device below it; else the link itself */
-	__be16 vlan;			/* tag towards `lower`, 0: none */
+	char name[IF_NAMESIZE];
+	uint32_t lower;			/* a VLAN, or one on another: the device below; else the link itself */
+	struct rsip_vlan vlan[RSIP_VLANS];	/* tags towards `lower`, the outer one first */
 	bool ethernet;
 	bool up;			/* administratively, and with a carrier */
 	uint32_t mtu;
@@ -59,6 +62,7 @@ int netlink_neigh_keep(struct netlink *nl, uint32_t ifindex, __be32 addr);
 int netlink_neigh_release(struct netlink *nl, uint32_t ifindex, __be32 addr);
 
 struct netlink_events {
+	/* as the kernel tells it: QinQ shows by netlink_link_get() only */
 	void (*link)(const struct netlink_link *link, bool gone, void *arg);
 	void (*neigh)(const struct netlink_neigh *neigh, bool gone, void *arg);
 	void (*route)(const struct addr_prefix *changed, void *arg);

@@ -100,6 +100,7 @@ struct nexthops {
 	struct changes changed;		/* since the events before were dealt with */
 	struct changes checking, check_next;	/* the pass over the hosts, and what came after it started */
 	uint32_t cursor;	/* slot the pass is at; slot_count: no pass */
+	bool moved;		/* an interface is another device now */
 	int raw;		/* sends handed packets */
 	struct log_limit limit;
 };
@@ -124,7 +125,7 @@ static void store(struct nexthop_slot *slot, const struct rsip_nexthop *want)
 	to->mtu = want->mtu;
 	memcpy(to->dst, want->dst, sizeof(to->dst));
 	memcpy(to->src, want->src, sizeof(to->src));
-	to->vlan = want->vlan;
+	memcpy(to->vlan, want->vlan, sizeof(to->vlan));
 	store_state(to, want->state);
 }
 
@@ -144,8 +145,9 @@ static void publish(struct nexthops *nh, struct hop *hop)
 		const struct netlink_link *link = &via->port->link;
 
 		want = (struct rsip_nexthop){
-			.state = RSIP_NEXTHOP_VALID, .ifindex = link->lower, .mtu = link->mtu, .vlan = link->vlan,
+			.state = RSIP_NEXTHOP_VALID, .ifindex = link->lower, .mtu = link->mtu,
 		};
+		memcpy(want.vlan, link->vlan, sizeof(want.vlan));
 		memcpy(want.dst, via->mac, sizeof(want.dst));
 		memcpy(want.src, link->mac, sizeof(want.src));
 	}
@@ -576,20 +578,57 @@ static void publish_port(struct nexthops *nh, const struct port *port)
 				publish(nh, hop);
 }
 
+static struct port *port_by_name(const struct nexthops *nh, const char *name)
+{
+	for (size_t i = 0; i < nh->port_count; i++)
+		if (!strcmp(nh->ports[i].name, name))
+			return &nh->ports[i];
+	return NULL;
+}
+
+/* An interface was made anew under its old name: what was known by its old index is of no use. */
+static void port_move(struct nexthops *nh, struct port *port)
+{
+	struct neighbour *n, *next;
+
+	HASH_ITER(hh, nh->neighbours, n, next) {
+		bool last = n->port != port;
+
+		while (!last) {
+			struct hop *hop = n->hops;
+
+			last = !hop->next;	/* then the neighbour goes as well */
+			wait_end(nh, hop);
+			hop_leave(nh, hop);
+			publish(nh, hop);
+		}
+	}
+	log_info("%s was made anew", port->name);
+}
+
 static void on_link(const struct netlink_link *link, bool gone, void *arg)
 {
 	struct nexthops *nh = arg;
 	struct port *port = port_by_ifindex(nh, link->ifindex);
 	struct netlink_link now = *link;
 
+	if (!port && !gone)
+		port = port_by_name(nh, link->name);
 	if (!port)
 		return;
 	if (gone)
 		now.up = false;
+	else if (netlink_link_get(nh->netlink, link->ifindex, NULL, &now))
+		return;		/* gone meanwhile: the next event says so */
+	if (port->link.ifindex != now.ifindex)
+		port_move(nh, port);
+	if (port->link.ifindex != now.ifindex || port->link.lower != now.lower)
+		nh->moved = true;
 	if (port->link.up != now.up)
 		log_info("%s is %s", port->name, now.up ? "up" : gone ? "gone" : "down");
 	/* The kernel drops the neighbours with either, and routes without telling. */
-	if (port->link.up != now.up || memcmp(port->link.mac, now.mac, sizeof(now.mac)))
+	if (port->link.up != now.up || port->link.ifindex != now.ifindex ||
+	    memcmp(port->link.mac, now.mac, sizeof(now.mac)))
 		everything_changed(nh);
 	port->link = now;
 	publish_port(nh, port);
@@ -622,8 +661,10 @@ static void on_lost(void *arg)
 	for (size_t i = 0; i < nh->port_count; i++) {
 		struct netlink_link link;
 
-		if (netlink_link_get(nh->netlink, nh->ports[i].link.ifindex, NULL, &link) == 0)
+		if (netlink_link_get(nh->netlink, 0, nh->ports[i].name, &link) == 0)
 			on_link(&link, false, nh);
+		else
+			on_link(&nh->ports[i].link, true, nh);
 	}
 	HASH_ITER(hh, nh->neighbours, n, next) {
 		if (netlink_neigh_get(nh->netlink, n->key.ifindex, n->key.addr, &now))
@@ -670,6 +711,14 @@ void nexthops_ready(struct nexthops *nh, uint64_t now)
 	if (nh->changed.count)
 		routes_changed(nh);
 	recheck(nh);
+}
+
+bool nexthops_moved(struct nexthops *nh)
+{
+	bool moved = nh->moved;
+
+	nh->moved = false;
+	return moved;
 }
 
 /* --- time --------------------------------------------------------------------------------------- */

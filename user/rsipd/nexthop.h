@@ -42,5 +42,8 @@ void nexthop_packet(struct nexthops *nh, const struct rsip_event_resolve *event,
 
 /* Reads netlink's events. */
 void nexthops_ready(struct nexthops *nh, uint64_t now);
+/* Since the last call: is one of the interfaces another device than it was (made anew,
+ * or the VLAN is on another one)? */
+bool nexthops_moved(struct nexthops *nh);
 /* Once a second: what was refused may be tried again, what nobody uses is forgotten. */
 void nexthops_tick(struct nexthops *nh, uint64_t now);

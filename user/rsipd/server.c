@@ -50,6 +50,8 @@ struct connection {
 struct endpoint {			/* of one private interface */
 	struct server *server;
 	__be32 address;
+	char name[IF_NAMESIZE];		/* and what it was when the sockets were bound to it: */
+	unsigned int ifindex;
 	uv_udp_t udp;
 	uv_tcp_t tcp;
 	bool udp_open, tcp_open;
@@ -461,11 +463,36 @@ static bool is_overdue(const struct server *server, const struct connection *con
 	return now - connection->active > IDLE_MS && !is_registered(server, connection);
 }
 
+static void bind_again(const uv_handle_t *handle, const char *name)
+{
+	uv_os_fd_t fd;
+
+	if (uv_fileno(handle, &fd) == 0 &&
+	    setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, name, (socklen_t)strlen(name)))
+		log_warn("server: %s: cannot listen there again: %s", name, strerror(errno));
+}
+
+/* A socket is bound to an interface by its index, which is another one when it was made anew. */
+static void follow_interface(struct endpoint *endpoint)
+{
+	unsigned int ifindex = if_nametoindex(endpoint->name);
+
+	if (!ifindex || ifindex == endpoint->ifindex)
+		return;
+	endpoint->ifindex = ifindex;
+	if (endpoint->udp_open)
+		bind_again((const uv_handle_t *)&endpoint->udp, endpoint->name);
+	if (endpoint->tcp_open)
+		bind_again((const uv_handle_t *)&endpoint->tcp, endpoint->name);
+}
+
 void server_tick(struct server *server, uint64_t now)
 {
 	struct connection *connection, *next;
 	enum server_cut why;
 
+	for (size_t i = 0; i < server->endpoint_count; i++)
+		follow_interface(&server->endpoints[i]);
 	HASH_ITER(hh, server->connections, connection, next) {
 		if (is_overdue(server, connection, now, &why))
 			connection_cut(connection, why);
@@ -587,6 +614,8 @@ int server_listen(struct server *server)
 
 		endpoint->server = server;
 		endpoint->address = interface->address;
+		memcpy(endpoint->name, interface->name, sizeof(endpoint->name));
+		endpoint->ifindex = if_nametoindex(interface->name);
 		/* With UDP off it is still read, to answer 102 (T-07). */
 		err = open_udp(endpoint, interface, config->server.port);
 		if (!err && config->server.tcp) {
