@@ -259,3 +259,52 @@ Test(restore, a_refused_answer_takes_its_grant_back)
 	cr_assert_eq(refuse(g, sent).type, RSIP_QUERY_RESPONSE);
 	gateway_free(g);
 }
+
+static void two_addresses(uint32_t id, const char *name, void *arg)
+{
+	struct gateway *g = arg;
+	const __be32 addrs[] = { ip4("198.51.100.7"), ip4("198.51.100.8") };
+
+	session_resolved(g->s, id, addrs, 2, g->now);
+}
+
+/* A whole address, a listener for IKE and a remote by name are what they were. covers: EXT-06 */
+Test(restore, every_kind)
+{
+	struct gateway *g = gateway_new();
+	struct datapath_bind bind;
+	uint32_t id;
+	struct msg m;
+
+	g->rule.remote_policy = RSIP_POLICY_MACRO;
+	g->range.last = g->range.first;
+	gateway_lend_whole(g, "192.0.2.9", "192.0.2.9");
+	gateway_start(g);
+	sessions_resolver(g->s, two_addresses, g);
+	id = gateway_register(g, 5);
+	m = req_rsa(id, 2);
+	m.remote = (struct msg_addr){ .type = RSIP_ADDR_IPV4, .v4 = ip4("198.51.100.9") };
+	cr_assert_eq(gateway_call(g, udp_host(5), &m).type, RSIP_ASSIGN_RESPONSE_RSA);
+	m = req_listen(id, RSIP_IKE_PORT, 3);
+	m.remote = (struct msg_addr){ .type = RSIP_ADDR_IPV4, .v4 = ip4("198.51.100.9") };
+	cr_assert_eq(gateway_call(g, udp_host(5), &m).type, RSIP_LISTEN_RESPONSE);
+	m = req_rsap(id, 1, 4);
+	m.remote = (struct msg_addr){ .type = RSIP_ADDR_FQDN, .name = (const uint8_t *)"a.example", .name_len = 9 };
+	cr_assert_eq(gateway_call(g, udp_host(5), &m).type, RSIP_ASSIGN_RESPONSE_RSAP);
+
+	cr_assert_eq(gateway_restart(g).binds, 3);
+	cr_expect_eq(datapath_fake_whole(g->dp, ip4("192.0.2.9")), udp_host(5).source);
+	cr_expect_eq(datapath_fake_ike_listen(g->dp, ip4("192.0.2.1"), ip4("198.51.100.9")), udp_host(5).source);
+	cr_assert(datapath_fake_bind(g->dp, udp_host(5).source, 3, &bind));
+	cr_assert_eq(bind.remote_count, 2);
+	cr_expect_eq(bind.remotes[1], ip4("198.51.100.8"));
+	cr_expect_eq(lease_client_by_id(session_leases(g->s), id)->address_count, 1);
+	m = req_rsa(gateway_register(g, 6), 2);
+	m.remote = (struct msg_addr){ .type = RSIP_ADDR_IPV4, .v4 = ip4("198.51.100.9") };
+	cr_expect_eq(gateway_call(g, udp_host(6), &m).error, 308, "it is lent");
+	for (uint32_t i = 1; i <= 3; i++) {
+		m = req_free(id, i, 4 + i);
+		cr_expect_eq(gateway_call(g, udp_host(5), &m).type, RSIP_FREE_RESPONSE);
+	}
+	gateway_free(g);
+}

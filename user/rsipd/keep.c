@@ -40,6 +40,8 @@ static void write_bind(struct sessions *s, struct bind *bind, uint64_t rests)
 		.gateway = bind->gateway,
 		.remote = bind->remote,
 		.remote_port = bind->remote_port,
+		.remotes = bind->remotes,
+		.remote_count = (uint8_t)bind->remote_count,
 		.slot = bind->slot,
 		.granted = bind->granted,
 		.expires = bind->expires,

@@ -151,6 +151,11 @@ size_t record_bind_encode(uint64_t number, const struct record_bind *bind, uint8
 	write_addr(&w, bind->gateway);
 	write_addr(&w, bind->remote);
 	write_u16(&w, bind->remote_port);
+	write_u8(&w, bind->remote_count);
+	for (unsigned int i = 0; i < bind->remote_count; i++)
+		write_addr(&w, bind->remotes[i]);
+	write_u8(&w, bind->grant.whole);
+	write_addr(&w, bind->grant.ike_peer);
 	write_u32(&w, bind->slot);
 	write_u64(&w, bind->granted);
 	write_u64(&w, bind->expires);
@@ -256,10 +261,24 @@ static const char *read_spis(struct reader *r, struct pool_grant *grant, uint32_
 	return NULL;
 }
 
+static const char *read_remotes(struct reader *r, struct record *out)
+{
+	struct record_bind *bind = &out->bind;
+
+	bind->remote_count = read_u8(r);
+	if (bind->remote_count == 1 || bind->remote_count > RSIP_REMOTES_MAX)
+		return "it has too many remotes, or a list of one";
+	bind->remotes = bind->remote_count ? out->remotes : NULL;
+	for (unsigned int i = 0; i < bind->remote_count; i++)
+		out->remotes[i] = read_addr(r);
+	return NULL;
+}
+
 static const char *read_bind(struct reader *r, struct record *out)
 {
 	struct record_bind *bind = &out->bind;
 	const char *why;
+	uint8_t whole;
 
 	bind->client_id = read_u32(r);
 	bind->bind_id = read_u32(r);
@@ -268,13 +287,21 @@ static const char *read_bind(struct reader *r, struct record *out)
 	bind->gateway = read_addr(r);
 	bind->remote = read_addr(r);
 	bind->remote_port = read_u16(r);
+	why = read_remotes(r, out);
+	if (why)
+		return why;
+	whole = read_u8(r);
+	bind->grant.whole = whole;
+	bind->grant.ike_peer = read_addr(r);
 	bind->slot = read_u32(r);
 	bind->granted = read_u64(r);
 	bind->expires = read_u64(r);
 	bind->rests = read_u64(r);
 	bind->grant.addr = read_addr(r);
-	if (bind->kind > LEASE_RSIPSEC)
+	if (bind->kind > LEASE_LISTEN)
 		return "a lease of an unknown kind";
+	if (whole != (bind->kind == LEASE_RSA) || (bind->grant.ike_peer && bind->kind != LEASE_LISTEN))
+		return "a lease that is not what its kind is";
 	if (!bind->client_id || !bind->bind_id)
 		return "a lease without Client ID or Bind ID";
 	why = read_ports(r, &bind->grant, out->ports);

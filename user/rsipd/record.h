@@ -11,6 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include <rsip/datapath.h>
 #include "rsipd/lease.h"
 #include "rsipd/replay.h"
 
@@ -44,6 +45,8 @@ struct record_bind {
 	uint8_t tunnel;
 	__be32 gateway, remote;
 	uint16_t remote_port;
+	const __be32 *remotes;		/* not owned: those of struct record, or of the bind */
+	uint8_t remote_count;		/* at most RSIP_REMOTES_MAX */
 	uint32_t slot;
 	uint64_t granted, expires;
 	uint64_t rests;			/* ended before that, rests since then; 0: it did not */
@@ -57,6 +60,7 @@ struct record {
 		struct record_client client;
 		struct record_bind bind;
 	};
+	__be32 remotes[RSIP_REMOTES_MAX];
 	uint16_t ports[RSIP_PORTS_MAX];
 	uint32_t spis[UINT16_MAX];
 };

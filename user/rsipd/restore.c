@@ -69,6 +69,17 @@ static int open_client(struct restoring *r, struct client *client, const struct 
 	return 0;
 }
 
+/* The bind's own. NULL: none, or no memory. */
+static __be32 *copy_remotes(const struct record_bind *record)
+{
+	size_t size = record->remote_count * sizeof(*record->remotes);
+	__be32 *copy = size ? malloc(size) : NULL;
+
+	if (copy)
+		memcpy(copy, record->remotes, size);
+	return copy;
+}
+
 /* NULL, or why it cannot come back. */
 static const char *restore_client(struct restoring *r, uint64_t number, const struct record_client *record)
 {
@@ -187,6 +198,7 @@ static const char *restore_bind(struct restoring *r, uint64_t number, const stru
 		.remote_port = record->remote_port, .tunnel = record->tunnel, .slot = record->slot,
 		.granted = record->granted, .expires = record->expires, .record = number,
 		.client = client, .grant = (struct pool_grant *)&record->grant,
+		.remotes = (__be32 *)record->remotes, .remote_count = record->remote_count,
 	};
 	struct datapath_bind dp;
 	struct msg_ports ports;
@@ -206,9 +218,11 @@ static const char *restore_bind(struct restoring *r, uint64_t number, const stru
 	error = pool_take_again(s->pools, &record->grant, record->kind == LEASE_RSIPSEC, &grant);
 	if (error)
 		return msg_error_name(error);
-	bind = lease_grant_again(s->leases, client, &like, grant);
+	like.remotes = copy_remotes(record);
+	bind = !like.remotes == !record->remote_count ? lease_grant_again(s->leases, client, &like, grant) : NULL;
 	if (!bind) {
 		pool_cancel(s->pools, grant);
+		free(like.remotes);
 		return "its Bind ID is another's, or there are too many leases";
 	}
 	err = bind_install(s, bind);
