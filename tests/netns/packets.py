@@ -677,6 +677,40 @@ def flood():
     other.deregister()
 
 
+def slow_watcher():
+    """Who asks for events and does not read them is told how many it missed; nothing waits for it."""
+    x = Host("x1").register()
+    watcher = socket.socket(socket.AF_UNIX)
+    watcher.connect(f"{WORK}/rsipd.sock")
+    watcher.send(b'{"command": ["monitor"]}\n')
+    check("first line", b'{"ok":true}\n', watcher.recv(12))
+    for _ in range(6000):
+        x.refused(305, QUERY, p_client(x.client ^ 1))
+
+    def read(last):
+        """All lines up to an event with that error."""
+        data = b""
+        watcher.settimeout(WAIT)
+        while f'"error":{last},'.encode() not in data or not data.endswith(b"\n"):
+            data += watcher.recv(1 << 20)
+        return [json.loads(line) for line in data.splitlines()]
+
+    # What found room comes first; then the next event, and before it how many did not.
+    watcher.settimeout(1)
+    data = b""
+    try:
+        while True:
+            data += watcher.recv(1 << 20)
+    except socket.timeout:
+        pass
+    seen = data.count(b'"refused"')
+    x.refused(306, FREE, p_client(x.client), p_bind(99))
+    missed = read(306)[0]
+    check("events", 6000, seen + missed.get("count", 0))
+    if seen < 1000 or missed["event"] != "missed" or missed["count"] < 1000:
+        raise Failed(f"{seen} seen, then {missed}")
+
+
 # --- the host program: ordinary sockets of an application ------------------------------------
 
 

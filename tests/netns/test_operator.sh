@@ -258,6 +258,12 @@ happened() { jq -e --arg event "$1" 'select(.event == $event)' "$work/events"; }
 # How many connections the control socket has, but for that of nobody
 watched_by() { [ "$(ss -xH state connected src "$work/rsipd.sock" | wc -l)" -eq "$1" ]; }
 
+# covers: ADM-02
+test_slow_watcher() {
+	raise
+	packets slow_watcher
+}
+
 test_top() {
 	local port
 	raise
