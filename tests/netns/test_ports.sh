@@ -183,6 +183,32 @@ test_time_wait() {
 	wait_for 5 binds 0
 }
 
+# Another private address: another host to the gateway, with other leases; nothing of the old ones is left.
+# covers: HOST-03 HOST-06
+test_address_changes() {
+	local answer before
+	config 'clients: [{match: 10.0.0.0/8, remote-policy: macro}]'
+	lab
+	gateway
+	serve y 203.0.113.2
+	mkdir "$work/swan"
+	rsip_up x1 --spis 4 --ports 2 --remote 203.0.113.2 --remote 198.51.100.7 --strongswan "$work/swan"
+	wait_for 5 binds 2
+	before=$(ports x1)
+	ip -n "${lab}x1" addr add 10.0.0.99/24 dev eth0
+	ip -n "${lab}x1" addr del 10.0.0.11/24 dev eth0
+	ip -n "${lab}x1" addr show dev eth0 | grep -q 10.0.0.99 || ip -n "${lab}x1" addr add 10.0.0.99/24 dev eth0
+	ip -n "${lab}x1" route replace default via 10.0.0.1
+	wait_for 10 known_as x1 10.0.0.99
+	wait_for 10 rsip_has_lease x1
+	[ "$before" != "$(ports x1)" ] || fail "still $before"
+	read -r -a answer < <(seen x1 203.0.113.2)
+	leased x1 "${answer[1]}"
+	grep -q "spi_min = 0x$(printf %08x "$(rsip_field x1 '.leases[0].spis | split("-")[0]')")" "$work/swan/rsip.conf"
+}
+
+known_as() { [ "$(rsip_field "$1" .host)" = "$2" ]; }
+
 # covers: HOST-06
 test_manual() {
 	lab

@@ -359,8 +359,13 @@ static void begin_anew(struct up *up)
 	transport_reset(up->transport);
 	up->restart = false;
 	err = client_begin(up);
-	if (err)
+	if (err) {
 		give_up(up, err);
+		return;
+	}
+	/* Each of the old leases was told as over while the others still stood. */
+	demand_leases(up, NULL);
+	announce_strongswan(up, NULL);
 }
 
 static void close_handle(void *at)
