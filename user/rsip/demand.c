@@ -19,12 +19,14 @@
 #define LEASES_MAX	128	/* of all kinds, as the program is told */
 #define DEMANDS_MAX	64
 #define REFUSED_MS	10000	/* after a refusal nothing more is asked for on demand */
+#define LATE_MS		500	/* wishes may have been made before what was asked for came */
 #define LOOK_MS		1000
 
 /* A lease that was asked for on demand */
 struct demand {
 	struct demand *next;
 	unsigned int id;
+	uint64_t asked_ms;
 	uint64_t used_ms;	/* when a socket was last seen on it */
 	bool drop;		/* refused, or not used any more: demand_settle() drops it */
 };
@@ -180,7 +182,7 @@ static void set_remote(struct want *want, uint8_t policy, const struct rsip_wish
 		want->remote_port = ntohs(wish->port);
 }
 
-/* Is one for the same peer asked for already? */
+/* Is one for the same peer asked for already, or was just now? */
 static bool asked_already(const struct up *up, const struct want *want, size_t *count)
 {
 	const struct demand *demand;
@@ -190,7 +192,8 @@ static bool asked_already(const struct up *up, const struct want *want, size_t *
 		struct client_item item;
 
 		++*count;
-		if (client_next(up->client, demand->id - 1, &item) && item.id == demand->id && item.lease == NULL &&
+		if (client_next(up->client, demand->id - 1, &item) && item.id == demand->id &&
+		    (item.lease == NULL || up_now() - demand->asked_ms < LATE_MS) &&
 		    item.want->remote == want->remote && item.want->remote_port == want->remote_port)
 			return true;
 	}
@@ -215,7 +218,7 @@ static void more_ports(struct up *up, const struct rsip_wish *wish)
 	demand = calloc(1, sizeof(*demand));
 	if (demand == NULL)
 		return;
-	demand->used_ms = up_now();
+	demand->asked_ms = demand->used_ms = up_now();
 	demand->id = client_add(up->client, &want, up_now());
 	LL_APPEND(up->demand.list, demand);
 	demand_look(up);
