@@ -396,11 +396,11 @@ Test(reload, ranges_that_shrink_and_grow)
 
 /* --- much of it --------------------------------------------------------------------------- */
 
-static uint64_t now_us(void)
+static uint64_t cpu_us(void)
 {
 	struct timespec t;
 
-	clock_gettime(CLOCK_MONOTONIC, &t);
+	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);	/* others may be busy */
 	return (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_nsec / 1000;
 }
 
@@ -421,14 +421,14 @@ Test(reload, in_parts, .timeout = 60)
 	}
 	second = second_new(g);
 	second->rules[0].match = (struct addr_prefix){ ip4("10.0.0.0"), 21 };	/* up to 10.0.7.255: 1791 hosts */
-	begin = now_us();
+	begin = cpu_us();
 	change(g, second);
-	cr_expect_lt(now_us() - begin, 50000);
+	cr_expect_lt(cpu_us() - begin, 50000);
 	for (bool more = true; more; parts++) {
 		g->sent = 0;
-		begin = now_us();
+		begin = cpu_us();
 		more = sessions_refit(g->s, g->now);
-		longest = now_us() - begin > longest ? now_us() - begin : longest;
+		longest = cpu_us() - begin > longest ? cpu_us() - begin : longest;
 	}
 	cr_expect_eq(second->count, 4000 - 1791);
 	cr_expect_eq(lease_bind_count(session_leases(g->s)), 8 * 1791);
