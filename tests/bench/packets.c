@@ -188,6 +188,8 @@ static void table_open(struct table *t, uint32_t binds)
 		t->cookies = binds;
 	snprintf(pin, sizeof(pin), "/sys/fs/bpf/bench-%u", binds);
 	err = datapath_open(configuration(pin, binds), &t->dp);
+	if (!err)
+		err = datapath_settle(t->dp);
 	if (err)
 		die("%u binds: %s", binds, strerror(-err));
 	t->skel = load(t, pin);

@@ -458,26 +458,69 @@ Test(attach, interfaces_made_anew)
 
 /* --- a daemon that died -------------------------------------------------------------------------------- */
 
+/* The programs stay where they are, without a moment off; what nobody holds any more goes from the maps. */
 /* covers: FAIL-08 FAIL-09 */
-Test(attach, next_daemon_starts_clean)
+Test(attach, next_daemon_takes_over)
 {
 	struct datapath *dp;
+	struct seen lan, wan;
 	__be32 key;
 	int fd;
 
 	leave_behind();
+	lan = program_on("lan0");
+	wan = program_on("wan0");
 	cr_assert_eq(datapath_open(config, &dp), 0);
-	expect_nothing_on("lan0");
-	expect_nothing_on("wan0");
+	cr_expect_eq(program_on("lan0").id, lan.id);
+	cr_assert_eq(datapath_attach(dp), 0);
+	cr_expect_eq(program_on("lan0").id, lan.id);
+	cr_expect_eq(program_on("wan0").id, wan.id);
 	fd = bpf_obj_get(FOLDER "/rsip_clients");
 	cr_assert_geq(fd, 0);
 	cr_expect_neq(bpf_map_get_next_key(fd, NULL, &key), 0);
 	close(fd);
-	cr_assert_eq(datapath_attach(dp), 0);
 	expect_interfaces(dp, "native", "native");
 	datapath_detach(dp);
 	datapath_close(dp);
+	expect_nothing_on("lan0");
+	expect_nothing_on("wan0");
 	cr_expect_not(exists(PINS));
+}
+
+/* On other maps the programs are others, whatever their code is: they are replaced. */
+Test(attach, programs_on_other_maps_are_replaced)
+{
+	struct datapath *dp;
+	struct seen lan;
+
+	leave_behind();
+	lan = program_on("lan0");
+	config->datapath.max_bindings *= 2;
+	cr_assert_eq(datapath_open(config, &dp), 0);
+	cr_expect_eq(program_on("lan0").id, lan.id);
+	cr_assert_eq(datapath_attach(dp), 0);
+	cr_expect_neq(program_on("lan0").id, lan.id);
+	expect_interfaces(dp, "native", "native");
+	datapath_detach(dp);
+	expect_nothing_on("lan0");
+	datapath_close(dp);
+}
+
+/* A daemon that cannot start leaves alone what forwards. */
+Test(attach, a_failed_start_leaves_what_was_there)
+{
+	struct datapath *dp;
+	struct seen lan;
+
+	leave_behind();
+	lan = program_on("lan0");
+	net_run("ip link set wan0 xdp off");
+	put_foreign_on("wan0");
+	cr_assert_eq(datapath_open(config, &dp), 0);
+	cr_expect_eq(datapath_attach(dp), -EBUSY);
+	cr_expect_eq(program_on("lan0").id, lan.id);
+	datapath_close(dp);
+	cr_assert_eq(datapath_remove_pins(config), 0);
 }
 
 Test(attach, leftovers_are_removed_without_a_daemon)

@@ -36,6 +36,7 @@ static void open_one(void)
 	net_enter();
 	config = net_config();
 	cr_assert_eq(datapath_open(config, &dp), 0);
+	cr_assert_eq(datapath_settle(dp), 0);
 	cr_assert_eq(datapath_client_add(dp, net_addr(X1), net_addr(NA), 1001), 0);
 	cr_assert_eq(datapath_client_add(dp, net_addr(X2), net_addr(NA), 1002), 0);
 }
@@ -228,6 +229,7 @@ Test(datapath, address_of_the_gateway_itself_is_shared)
 	datapath_close(dp);
 	config->pools[0].gateway_address = true;
 	cr_assert_eq(datapath_open(config, &dp), 0);
+	cr_assert_eq(datapath_settle(dp), 0);
 	fd = map("rsip_addresses");
 	cr_assert_eq(bpf_map_lookup_elem(fd, &key, &value), 0);
 	cr_expect_eq(value.flags, RSIP_ADDRESS_POOL | RSIP_ADDRESS_SHARED);
@@ -423,6 +425,7 @@ Test(datapath, bind_of_many_spis)
 	datapath_close(dp);
 	config->datapath.max_bindings = 1000;
 	cr_assert_eq(datapath_open(config, &dp), 0);
+	cr_assert_eq(datapath_settle(dp), 0);
 	cr_assert_eq(datapath_client_add(dp, net_addr(X1), net_addr(NA), 1), 0);
 	for (uint32_t i = 0; i < 1000; i++)
 		many[i] = 0x100 + 3 * i;
@@ -911,6 +914,7 @@ Test(datapath, peer_rekeys_with_the_only_host_it_has)
 	datapath_close(dp);
 	config->datapath.peer_rekey = true;
 	cr_assert_eq(datapath_open(config, &dp), 0);
+	cr_assert_eq(datapath_settle(dp), 0);
 	cr_assert_eq(datapath_client_add(dp, net_addr(X1), net_addr(NA), 1001), 0);
 	cr_assert_eq(datapath_client_add(dp, net_addr(X2), net_addr(NA), 1002), 0);
 	add(&a);

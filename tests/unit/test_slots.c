@@ -68,3 +68,29 @@ Test(slots, nobody_shares)
 	}
 	slots_fini(&s);
 }
+
+/* What an earlier daemon had is claimed, in any order; the rest stays free. */
+Test(slots, claims)
+{
+	struct slots slots;
+	bool seen[8] = { false };
+	uint32_t slot;
+
+	cr_assert_eq(slots_init(&slots, 1, 8), 0);
+	cr_assert(slots_claim(&slots, 5));
+	cr_assert_not(slots_claim(&slots, 5));
+	cr_assert(slots_claim(&slots, 2));
+	cr_assert(slots_claim(&slots, 4));
+	cr_assert(slots_claim(&slots, 1));
+	cr_assert_not(slots_claim(&slots, 0));
+	cr_assert_not(slots_claim(&slots, 8));
+	slots_give(&slots, 4);
+	while ((slot = slots_take(&slots)) != SLOT_NONE) {
+		cr_assert_lt(slot, 8);
+		cr_assert_not(seen[slot]);
+		seen[slot] = true;
+	}
+	cr_assert(!seen[0] && !seen[1] && !seen[2] && !seen[5]);
+	cr_assert(seen[3] && seen[4] && seen[6] && seen[7]);
+	slots_fini(&slots);
+}

@@ -17,6 +17,7 @@
 #include <bpf/libbpf.h>
 #include <linux/if_link.h>
 #include <xdp/libxdp.h>
+#include <zlib.h>
 
 #include "lib/log.h"
 #include "rsip.skel.h"
@@ -39,6 +40,7 @@ struct place {				/* an interface with a program on it */
 	bool public_side;
 	bool on;			/* ours to take off */
 	const struct place *with;	/* another VLAN of the same device, which has the program; or NULL */
+	bool inherited;			/* something of ours was there before */
 	int ifindex;			/* of the device that has it: below a VLAN */
 	__u32 id;			/* of the program that was put there */
 };
@@ -214,23 +216,29 @@ static size_t shared_ours(int ifindex, __u32 ids[static SHARED_MAX])
 	return count;
 }
 
-static unsigned int remove_left_on(const char *name, struct netlink *netlink)
+static unsigned int remove_left_on(int ifindex)
 {
-	struct netlink_link link;
 	struct found found;
 	__u32 ids[SHARED_MAX];
 	unsigned int removed = 0;
 	size_t count = 0;
 
-	if (netlink_link_get(netlink, 0, name, &link) || look((int)link.lower, &found) || !found.id)
+	if (look(ifindex, &found) || !found.id)
 		return 0;
 	if (is_ours(found.name))
-		return take_off_alone((int)link.lower, found.id, found.native) == 0;
+		return take_off_alone(ifindex, found.id, found.native) == 0;
 	if (is_dispatcher(&found))
-		count = shared_ours((int)link.lower, ids);
+		count = shared_ours(ifindex, ids);
 	for (size_t i = 0; i < count; i++)
-		removed += take_off_shared((int)link.lower, ids[i], found.native) == 0;
+		removed += take_off_shared(ifindex, ids[i], found.native) == 0;
 	return removed;
+}
+
+static unsigned int remove_left_by_name(const char *name, struct netlink *netlink)
+{
+	struct netlink_link link;
+
+	return netlink_link_get(netlink, 0, name, &link) ? 0 : remove_left_on((int)link.lower);
 }
 
 unsigned int attach_remove_left(const struct config *config, struct netlink *netlink)
@@ -238,9 +246,9 @@ unsigned int attach_remove_left(const struct config *config, struct netlink *net
 	unsigned int removed = 0;
 
 	for (size_t i = 0; i < config->private_count; i++)
-		removed += remove_left_on(config->private_interfaces[i].name, netlink);
+		removed += remove_left_by_name(config->private_interfaces[i].name, netlink);
 	for (size_t i = 0; i < config->public_count; i++)
-		removed += remove_left_on(config->public_interfaces[i].name, netlink);
+		removed += remove_left_by_name(config->public_interfaces[i].name, netlink);
 	return removed;
 }
 
@@ -322,19 +330,24 @@ static int put_on_shared(struct attach *attach, struct place *place, bool native
 	return err;
 }
 
+static __u32 program_id(int fd)
+{
+	struct bpf_prog_info info = { 0 };
+	__u32 len = sizeof(info);
+
+	return bpf_obj_get_info_by_fd(fd, &info, &len) ? 0 : info.id;
+}
+
 static int put_on_alone(struct attach *attach, struct place *place, bool native)
 {
 	struct program *program = &attach->programs[place->public_side];
-	struct bpf_prog_info info = { 0 };
-	__u32 len = sizeof(info);
 	int err = load_alone(attach->maps, program);
 
 	if (!err)
 		err = bpf_xdp_attach(place->ifindex, program->fd, XDP_FLAGS_UPDATE_IF_NOEXIST |
 				     (native ? XDP_FLAGS_DRV_MODE : XDP_FLAGS_SKB_MODE), NULL);
-	if (!err && bpf_obj_get_info_by_fd(program->fd, &info, &len))
-		err = -errno;
-	place->id = info.id;
+	if (!err)
+		place->id = program_id(program->fd);
 	return err;
 }
 
@@ -346,6 +359,144 @@ static int put_on_mode(struct attach *attach, struct place *place, bool native)
 		err = put_on_alone(attach, place, native);
 	place->on = !err;
 	return err;
+}
+
+/* --- what an earlier daemon put on -------------------------------------------------------------- */
+
+#define MAPS_MAX	64	/* of one program */
+
+struct identity {		/* of a loaded program */
+	__u8 tag[BPF_TAG_SIZE];
+	__u32 constants;		/* a checksum over them */
+	__u32 map_count, maps[MAPS_MAX];
+};
+
+/* A program's constants are a map of its own (its name has a point); what counts is what they say.
+ * False: this is one of the maps that are shared. */
+static bool add_constants(__u32 id, __u32 *checksum)
+{
+	struct bpf_map_info info = { 0 };
+	__u32 len = sizeof(info), zero = 0;
+	int fd = bpf_map_get_fd_by_id(id);
+	bool own = fd >= 0 && !bpf_obj_get_info_by_fd(fd, &info, &len) && strchr(info.name, '.');
+	void *value = own ? calloc(1, info.value_size) : NULL;
+
+	if (value && !bpf_map_lookup_elem(fd, &zero, value))
+		*checksum = (__u32)crc32(*checksum, value, info.value_size);
+	free(value);
+	if (fd >= 0)
+		close(fd);
+	return own;
+}
+
+static int compare_ids(const void *a, const void *b)
+{
+	__u32 x = *(const __u32 *)a, y = *(const __u32 *)b;
+
+	return x < y ? -1 : x > y;
+}
+
+/* Zeroed first, so that two can be compared byte by byte. */
+static int identify(int fd, struct identity *out)
+{
+	struct bpf_prog_info info = { .nr_map_ids = MAPS_MAX };
+	__u32 len = sizeof(info), ids[MAPS_MAX];
+
+	memset(out, 0, sizeof(*out));
+	info.map_ids = (__u64)(uintptr_t)ids;
+	if (bpf_obj_get_info_by_fd(fd, &info, &len))
+		return -errno;
+	memcpy(out->tag, info.tag, sizeof(out->tag));
+	for (__u32 i = 0; i < info.nr_map_ids && i < MAPS_MAX; i++) {
+		if (!add_constants(ids[i], &out->constants))
+			out->maps[out->map_count++] = ids[i];
+	}
+	qsort(out->maps, out->map_count, sizeof(out->maps[0]), compare_ids);
+	return 0;
+}
+
+/* The same instructions on the same maps: there is nothing to replace. */
+static bool is_current(const struct program *program, __u32 id)
+{
+	struct identity ours, theirs;
+	int fd = bpf_prog_get_fd_by_id(id);
+	bool same = fd >= 0 && !identify(fd, &theirs) && !identify(program->fd, &ours) &&
+		    !memcmp(&ours, &theirs, sizeof(ours));
+
+	if (fd >= 0)
+		close(fd);
+	return same;
+}
+
+/* A lone program of ours gives way to the new one in one step. */
+static int replace_alone(struct attach *attach, struct place *place, const struct found *there)
+{
+	struct program *program = &attach->programs[place->public_side];
+	LIBBPF_OPTS(bpf_xdp_attach_opts, opts);
+	int err, fd;
+
+	if (is_current(program, there->id)) {
+		place->id = there->id;
+		place->on = place->inherited = true;
+		return 0;
+	}
+	fd = bpf_prog_get_fd_by_id(there->id);
+	if (fd < 0)
+		return -errno;
+	opts.old_prog_fd = fd;
+	err = bpf_xdp_attach(place->ifindex, program->fd, XDP_FLAGS_REPLACE |
+			     (there->native ? XDP_FLAGS_DRV_MODE : XDP_FLAGS_SKB_MODE), &opts);
+	close(fd);
+	if (err)
+		return err;
+	place->id = program_id(program->fd);
+	place->on = place->inherited = true;
+	log_info("%s: the XDP program of an earlier rsipd is replaced", place->name);
+	return 0;
+}
+
+/* In a dispatcher the new one is added before the old ones go. */
+static int replace_shared(struct attach *attach, struct place *place, const struct found *there, const __u32 *old,
+			  size_t count)
+{
+	int err;
+
+	if (count == 1 && is_current(&attach->programs[place->public_side], old[0])) {
+		place->id = old[0];
+		place->on = place->inherited = true;
+		return 0;
+	}
+	err = put_on_shared(attach, place, there->native);
+	if (err)
+		return err;
+	place->on = place->inherited = true;
+	for (size_t i = 0; i < count; i++)
+		take_off_shared(place->ifindex, old[i], there->native);
+	log_info("%s: the XDP program of an earlier rsipd is replaced", place->name);
+	return 0;
+}
+
+/* What an earlier daemon left is in the mode that is asked for: it can go on. 0; -ENOENT: it is not there,
+ * or in the way no more. */
+static int take_over(struct attach *attach, struct place *place, const struct found *there)
+{
+	enum config_mode other = there->native ? CONFIG_MODE_GENERIC : CONFIG_MODE_NATIVE;
+	__u32 ids[SHARED_MAX];
+	size_t count = is_dispatcher(there) ? shared_ours(place->ifindex, ids) : 0;
+	int err;
+
+	if (!count && !is_ours(there->name))
+		return -ENOENT;
+	if (attach->mode == other) {
+		log_info("%s: the XDP program of an earlier rsipd is in %s mode: taken off", place->name,
+			 there->native ? "native" : "generic");
+		remove_left_on(place->ifindex);
+		return -ENOENT;
+	}
+	err = load_alone(attach->maps, &attach->programs[place->public_side]);
+	if (err)
+		return err;
+	return count ? replace_shared(attach, place, there, ids, count) : replace_alone(attach, place, there);
 }
 
 /* Something is there already: a dispatcher takes us in, in its own mode; another program does not. */
@@ -372,8 +523,14 @@ static int put_on(struct attach *attach, struct place *place)
 		log_error("%s: cannot ask for its XDP program: %s", place->name, strerror(-err));
 		return err;
 	}
-	if (there.id)
-		return join(attach, place, &there);
+	if (there.id) {
+		err = take_over(attach, place, &there);
+		if (err != -ENOENT)
+			return err;
+		err = look(place->ifindex, &there);
+		if (err || there.id)
+			return err ? err : join(attach, place, &there);
+	}
 	err = -EOPNOTSUPP;
 	if (attach->mode != CONFIG_MODE_GENERIC)
 		err = put_on_mode(attach, place, true);
@@ -517,6 +674,8 @@ int attach_new(const struct config *config, const struct bpfmaps *maps, struct n
 	for (size_t i = 0; i < attach->count && !err; i++)
 		err = occupy(attach, &attach->places[i]);
 	if (err) {
+		for (size_t i = 0; i < attach->count; i++)
+			attach->places[i].on &= !attach->places[i].inherited;
 		attach_off(attach);
 		attach_free(attach);
 		return err;

@@ -18,8 +18,12 @@ struct attach;
 /* Messages of libbpf and libxdp go through log.h from now on, one level down. */
 void attach_log(void);
 
-/* Loads both programs on the maps and puts them on all interfaces. 0, or -errno,
- * logged, and nothing is left attached. */
+/*
+ * Loads both programs on the maps and puts them on all interfaces. Those that an
+ * earlier daemon left there stay if they are the same on the same maps, else they
+ * are replaced without a moment in which none is there. 0, or -errno, logged;
+ * then nothing is left attached but where an earlier daemon had something.
+ */
 int attach_new(const struct config *config, const struct bpfmaps *maps, struct netlink *netlink,
 	       struct attach **out);
 /* Puts the programs on those interfaces that are another device now than when they

@@ -24,6 +24,7 @@
 #define PIN_PREFIX	"rsip_"
 #define BATCH		256	/* elements for one system call */
 #define BATCH_MIN	4	/* fewer: one by one is as good */
+#define WALK		4096	/* of a walk over a map: more than one bucket ever holds */
 #define COOKIES_MIN	1024
 
 static const char *const names[BPFMAP_COUNT] = {
@@ -130,7 +131,13 @@ static unsigned int remove_layout(const char *folder)
 	return removed;
 }
 
-unsigned int bpfmaps_remove_pins(const struct config *config)
+static bool is_layout(const char *name)
+{
+	return name[0] == 'v' && name[1] >= '0' && name[1] <= '9';
+}
+
+/* All layouts but the one of that name; NULL: all of them. */
+static unsigned int remove_layouts(const struct config *config, const char *but)
 {
 	DIR *dir = opendir(config->datapath.pin);
 	unsigned int removed = 0;
@@ -140,12 +147,22 @@ unsigned int bpfmaps_remove_pins(const struct config *config)
 	for (struct dirent *entry = readdir(dir); entry; entry = readdir(dir)) {
 		char folder[PATH_MAX];
 
-		if (entry->d_name[0] != 'v' || entry->d_name[1] < '0' || entry->d_name[1] > '9')
+		if (!is_layout(entry->d_name) || (but && !strcmp(entry->d_name, but)))
 			continue;
 		snprintf(folder, sizeof(folder), "%s/%.32s", config->datapath.pin, entry->d_name);
 		removed += remove_layout(folder);
+		if (but)
+			log_warn("data plane: the maps in %s are another version's: set aside, new ones are filled from "
+				 "the state folder", folder);
 	}
 	closedir(dir);
+	return removed;
+}
+
+unsigned int bpfmaps_remove_pins(const struct config *config)
+{
+	unsigned int removed = remove_layouts(config, NULL);
+
 	rmdir(config->datapath.pin);
 	return removed;
 }
@@ -252,6 +269,28 @@ static int map_arrays(struct bpfmaps *maps)
 	return err;
 }
 
+/* Those that are pinned already are used as they are; prepare_pins() saw to it that they fit. */
+static int reuse_pinned(const struct rsip_bpf *skeleton, const char *folder)
+{
+	int err = 0;
+
+	for (enum bpfmap i = 0; i < BPFMAP_COUNT && !err; i++) {
+		char pin[PATH_MAX + 32];
+		int fd;
+
+		snprintf(pin, sizeof(pin), "%s/%s", folder, names[i]);
+		fd = bpf_obj_get(pin);
+		if (fd < 0)
+			continue;
+		/* Not by its path: libbpf 1.1 does not recognize a device map by that. */
+		err = bpf_map__reuse_fd(map_of(skeleton, i), fd);
+		if (!err)
+			err = bpf_map__set_pin_path(map_of(skeleton, i), NULL);
+		close(fd);
+	}
+	return err;
+}
+
 static int create(const char *folder, struct bpfmaps *maps)
 {
 	struct rsip_bpf *skeleton = rsip_bpf__open();
@@ -266,6 +305,8 @@ static int create(const char *folder, struct bpfmaps *maps)
 	bpf_object__for_each_program(program, skeleton->obj)
 		bpf_program__set_autoload(program, false);
 	err = set_up(skeleton, maps, folder);
+	if (!err)
+		err = reuse_pinned(skeleton, folder);
 	if (!err) {
 		err = bpf_object__load(skeleton->obj);
 		if (err)
@@ -276,6 +317,72 @@ static int create(const char *folder, struct bpfmaps *maps)
 		err = take_over(skeleton, maps);
 	rsip_bpf__destroy(skeleton);
 	return err;
+}
+
+/* --- those of an earlier daemon --------------------------------------------------------------- */
+
+/* Whether a pinned map is what we would make. */
+static bool is_same_map(int fd, const struct bpf_map *want)
+{
+	struct bpf_map_info info = { 0 };
+	__u32 len = sizeof(info);
+
+	return !bpf_obj_get_info_by_fd(fd, &info, &len) && info.type == bpf_map__type(want) &&
+	       info.key_size == bpf_map__key_size(want) && info.value_size == bpf_map__value_size(want) &&
+	       info.max_entries == bpf_map__max_entries(want) &&
+	       (info.map_flags & ~BPF_F_RDONLY_PROG) == bpf_map__map_flags(want);	/* the kernel adds it to device maps */
+}
+
+/* How many of the maps are there, and in `usable` how many of them fit. Counters that
+ * do not are a newer daemon's, or an older one's, and start anew. */
+static unsigned int look_at_pins(const struct rsip_bpf *skeleton, const char *folder, unsigned int *usable)
+{
+	unsigned int there = 0;
+
+	*usable = 0;
+	for (enum bpfmap i = 0; i < BPFMAP_COUNT; i++) {
+		char pin[PATH_MAX + 32];
+		bool fits;
+		int fd;
+
+		snprintf(pin, sizeof(pin), "%s/%s", folder, names[i]);
+		fd = bpf_obj_get(pin);
+		there += fd >= 0 || errno != ENOENT;
+		fits = fd >= 0 && is_same_map(fd, map_of(skeleton, i));
+		if (!fits && i == BPFMAP_COUNTERS)
+			fits = fd < 0 || unlink(pin) == 0;
+		*usable += fits;
+		if (fd >= 0)
+			close(fd);
+	}
+	return there;
+}
+
+/* Whether the maps can be taken over; what cannot is out of the way after this. */
+static int prepare_pins(const struct config *config, struct bpfmaps *maps)
+{
+	struct rsip_bpf *skeleton = rsip_bpf__open();
+	unsigned int there, usable;
+	char folder[PATH_MAX];
+	int err = skeleton ? 0 : -errno;
+
+	layout_folder(config, folder);
+	if (!err)
+		err = set_up(skeleton, maps, folder);
+	if (err) {
+		rsip_bpf__destroy(skeleton);
+		return err;
+	}
+	there = look_at_pins(skeleton, folder, &usable);
+	rsip_bpf__destroy(skeleton);
+	maps->adopted = there && usable == BPFMAP_COUNT;
+	if (there && !maps->adopted) {
+		log_warn("data plane: the maps in %s do not fit (another max-bindings, or some are missing): set aside, "
+			 "new ones are filled from the state folder; hosts have to start IKE exchanges anew", folder);
+		remove_layout(folder);
+		return make_folder(folder);
+	}
+	return 0;
 }
 
 int bpfmaps_open(const struct config *config, struct bpfmaps **out)
@@ -291,14 +398,16 @@ int bpfmaps_open(const struct config *config, struct bpfmaps **out)
 	layout_folder(config, folder);
 	err = prepare_folder(config);
 	if (!err)
+		err = prepare_pins(config, maps);
+	if (!err)
 		err = create(folder, maps);
 	if (!err)
 		err = map_arrays(maps);
 	if (err) {
 		bpfmaps_close(maps);
-		bpfmaps_remove_pins(config);
 		return err;
 	}
+	remove_layouts(config, RSIP_LAYOUT);
 	*out = maps;
 	return 0;
 }
@@ -416,4 +525,25 @@ void bpfmaps_delete(int fd, size_t key_size, unsigned int count, bpfmaps_key *ke
 		for (unsigned int i = 0; i < n; i++)
 			bpf_map_delete_elem(fd, keys + i * key_size);
 	}
+}
+
+int bpfmaps_each(int fd, size_t key_size, size_t value_size, void (*visit)(const void *key, const void *value, void *arg),
+		 void *arg)
+{
+	uint8_t *keys = malloc(WALK * key_size), *values = malloc(WALK * value_size);
+	__u32 place = 0, count;
+	bool begun = false;
+	int err = keys && values ? 0 : -ENOMEM;
+
+	while (!err) {
+		count = WALK;
+		/* ENOENT: it was the last batch. */
+		err = bpf_map_lookup_batch(fd, begun ? &place : NULL, &place, keys, values, &count, NULL) ? -errno : 0;
+		begun = true;
+		for (__u32 i = 0; (!err || err == -ENOENT) && i < count; i++)
+			visit(keys + i * key_size, values + i * value_size, arg);
+	}
+	free(keys);
+	free(values);
+	return err == -ENOENT ? 0 : err;
 }

@@ -6,6 +6,7 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -28,9 +29,14 @@ struct bpfmaps {
 	struct rsip_bind *binds;	/* mappings of the arrays of these names */
 	struct nexthop_slot *nexthops;
 	struct rsip_route *routes;
+	bool adopted;			/* they are an earlier daemon's, with what it put there */
 };
 
-/* Makes all maps, pins them under PIN/RSIP_LAYOUT. 0 or -errno, logged. */
+/*
+ * Takes over the maps that are pinned under PIN/RSIP_LAYOUT with the right sizes;
+ * others are set aside (programs that use them keep them until they are replaced) and
+ * new ones made and pinned. 0 or -errno, logged.
+ */
 int bpfmaps_open(const struct config *config, struct bpfmaps **out);
 /* Closes; the pins stay. */
 void bpfmaps_close(struct bpfmaps *maps);
@@ -65,3 +71,8 @@ int bpfmaps_update(int fd, size_t key_size, unsigned int count, bpfmaps_key *key
 		   const void *value, size_t value_size);
 /* Those that are not there are left out. */
 void bpfmaps_delete(int fd, size_t key_size, unsigned int count, bpfmaps_key *key, const void *arg);
+
+/* Calls `visit` for each element of a hash map; it may delete that element. What is
+ * added meanwhile may be missed. 0 or -errno. */
+int bpfmaps_each(int fd, size_t key_size, size_t value_size, void (*visit)(const void *key, const void *value, void *arg),
+		 void *arg);

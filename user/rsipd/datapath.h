@@ -22,13 +22,22 @@ struct datapath;
 /* --- life -------------------------------------------------------------------- */
 
 /*
- * Loads programs and maps and pins the maps. Nothing is attached yet. 0, or
- * -errno with the reason logged.
+ * Makes the maps and pins them, or takes over those of an earlier daemon, whose
+ * programs go on forwarding by them. Nothing is attached yet. 0, or -errno with
+ * the reason logged.
  */
 int datapath_open(const struct config *config, struct datapath **out);
 
-/* Attaches the programs to all interfaces: fill, then attach. 0 or -errno; after
- * an error nothing is left attached. */
+/*
+ * Every host and bind that lives on from an earlier daemon has been added again. What
+ * is in the maps beyond that goes, and what is missing there comes. Before anything new is
+ * added; datapath_attach() does it if nobody has. 0 or -errno, logged.
+ */
+int datapath_settle(struct datapath *dp);
+
+/* Attaches the programs to all interfaces: fill, then attach. Those of an earlier daemon
+ * stay, or are replaced without a gap. 0 or -errno; after an error nothing is left
+ * attached that was not there before. */
 int datapath_attach(struct datapath *dp);
 
 /* Takes the programs off and removes the pins. */
@@ -50,7 +59,8 @@ int datapath_client_add(struct datapath *dp, __be32 client, __be32 gateway, uint
 void datapath_client_remove(struct datapath *dp, __be32 client);
 
 struct datapath_bind {
-	uint32_t slot;			/* set by datapath_bind_add() */
+	uint32_t slot;			/* set by datapath_bind_add(); before datapath_settle() also read: where the
+					 * bind was. If it still is, packets see no change */
 	uint32_t bind_id;
 	__be32 client, gateway;		/* Xa, Na */
 	__be32 addr;			/* Nb */

@@ -18,6 +18,7 @@
 #include <utlist.h>
 
 #include "lib/log.h"
+#include "rsipd/adopt.h"
 #include "rsipd/attach.h"
 #include "rsipd/bpfmaps.h"
 #include "rsipd/clock.h"
@@ -38,6 +39,7 @@ struct host {
 	struct bind_slot *slots;	/* of its binds */
 	uint64_t rearm;			/* when violations are told again; 0: they are */
 	struct host *rearm_prev, *rearm_next;
+	bool stored;			/* datapath_settle(): its entry is right */
 	UT_hash_handle hh;
 };
 
@@ -47,6 +49,7 @@ struct grant {
 	uint32_t held;			/* remote 0: claims of RSIPSEC binds of the pair that are held to remotes */
 	struct claim *ipsec;		/* of RSIPSEC and RSA-IP binds that the entry may name; the first is named */
 	struct claim *any;		/* of binds of all kinds, the same */
+	bool stored;			/* datapath_settle(): its entry is right */
 	UT_hash_handle hh;
 };
 
@@ -86,6 +89,8 @@ struct datapath {
 	struct bind_slot *binds;	/* by slot */
 	struct slots free;
 	uint32_t generation;		/* of the last bind; any value but 0 */
+	struct adopt *adopt;		/* until datapath_settle() */
+	bool settled;			/* before, clients and grants are kept here only */
 	unsigned int budget;		/* events still to be handled in this go */
 	uint64_t now;
 };
@@ -103,6 +108,8 @@ static struct host *host_find(const struct datapath *dp, __be32 addr)
 static int host_store(const struct datapath *dp, struct host *host)
 {
 	host->value.binds = host->binds;
+	if (!dp->settled)
+		return 0;
 	return bpfmaps_put(dp->maps->fd[BPFMAP_CLIENTS], &host->addr, &host->value);
 }
 
@@ -115,6 +122,19 @@ static int interface_of(const struct datapath *dp, __be32 gateway, uint32_t *ifi
 		return 0;
 	}
 	return -EADDRNOTAVAIL;
+}
+
+/* Before datapath_settle() a host may have a slot already, which its binds name. */
+static int host_nexthop(const struct datapath *dp, struct host *host)
+{
+	struct rsip_client known;
+
+	if (dp->settled)
+		return nexthop_host_add(dp->nexthops, host->addr, &host->value.nexthop);
+	if (!dp->adopt || bpf_map_lookup_elem(dp->maps->fd[BPFMAP_CLIENTS], &host->addr, &known))
+		known.nexthop = SLOT_NONE;
+	host->value.nexthop = known.nexthop;
+	return nexthop_host_adopt(dp->nexthops, host->addr, &host->value.nexthop);
 }
 
 int datapath_client_add(struct datapath *dp, __be32 client, __be32 gateway, uint32_t client_id)
@@ -131,7 +151,7 @@ int datapath_client_add(struct datapath *dp, __be32 client, __be32 gateway, uint
 	host->value.client_id = client_id;
 	err = interface_of(dp, gateway, &host->value.ifindex);
 	if (!err)
-		err = nexthop_host_add(dp->nexthops, client, &host->value.nexthop);
+		err = host_nexthop(dp, host);
 	if (err) {
 		free(host);
 		return err;
@@ -198,10 +218,23 @@ static struct grant *grant_get(struct datapath *dp, const struct rsip_grant_key 
 	return grant;
 }
 
+static struct rsip_grant grant_value(const struct datapath *dp, const struct grant *grant)
+{
+	struct rsip_grant value = { .flags = grant->held ? RSIP_GRANT_BY_REMOTE : 0 };
+
+	if (grant->ipsec) {
+		value.ipsec = target_of(dp, grant->ipsec->bind);
+		value.flags |= grant->ipsec->bind->whole ? RSIP_GRANT_WHOLE : 0;
+	}
+	if (grant->any)
+		value.any = target_of(dp, grant->any->bind);
+	return value;
+}
+
 /* Brings the entry in line with the binds it stands for; none: it goes. */
 static int grant_store(struct datapath *dp, struct grant *grant)
 {
-	struct rsip_grant value = { .flags = grant->held ? RSIP_GRANT_BY_REMOTE : 0 };
+	struct rsip_grant value;
 
 	if (!grant->refs) {
 		bpf_map_delete_elem(dp->maps->fd[BPFMAP_GRANTS], &grant->key);
@@ -209,12 +242,10 @@ static int grant_store(struct datapath *dp, struct grant *grant)
 		free(grant);
 		return 0;
 	}
-	if (grant->ipsec) {
-		value.ipsec = target_of(dp, grant->ipsec->bind);
-		value.flags |= grant->ipsec->bind->whole ? RSIP_GRANT_WHOLE : 0;
-	}
-	if (grant->any)
-		value.any = target_of(dp, grant->any->bind);
+	/* Half of its binds would make an entry that refuses the others. */
+	if (!dp->settled)
+		return 0;
+	value = grant_value(dp, grant);
 	return bpfmaps_put(dp->maps->fd[BPFMAP_GRANTS], &grant->key, &value);
 }
 
@@ -380,7 +411,13 @@ static int address_lend(const struct datapath *dp, __be32 addr, struct rsip_targ
 	return bpfmaps_put(fd, &addr, &address);
 }
 
-static int entries_add(const struct datapath *dp, const struct datapath_bind *bind, struct rsip_target target)
+static uint32_t entry_count(const struct datapath_bind *bind)
+{
+	return port_count(bind) + 2u * bind->spi_count + (uint32_t)bind->remote_count;
+}
+
+/* In the maps where an entry is the bind's alone. */
+static int own_entries_add(const struct datapath *dp, const struct datapath_bind *bind, struct rsip_target target)
 {
 	const struct remotes remotes = { target, bind->remotes };
 	int err = bpfmaps_update(dp->maps->fd[BPFMAP_PORTS], sizeof(struct rsip_port_key), port_count(bind),
@@ -392,6 +429,17 @@ static int entries_add(const struct datapath *dp, const struct datapath_bind *bi
 	if (!err)
 		err = bpfmaps_update(dp->maps->fd[BPFMAP_REMOTES], sizeof(struct rsip_remote_key),
 				     (unsigned int)bind->remote_count, remote_key, &remotes, &(__u32){ 1 }, sizeof(__u32));
+	return err;
+}
+
+/* `known`: so many of its own entries are there already. */
+static int entries_add(const struct datapath *dp, const struct datapath_bind *bind, struct rsip_target target,
+		       uint32_t known)
+{
+	int err = 0;
+
+	if (known != entry_count(bind))
+		err = own_entries_add(dp, bind, target);
 	if (!err)
 		err = peers_add(dp, bind, target);
 	if (!err && bind->whole)
@@ -479,15 +527,29 @@ static __u8 bind_flags(const struct datapath_bind *bind)
 
 static void bind_start(const struct datapath *dp, const struct bind_slot *b, const struct datapath_bind *bind)
 {
-	struct rsip_bind *to = &dp->maps->binds[slot_of(dp, b)];
-
-	*to = (struct rsip_bind){
+	struct rsip_bind *to = &dp->maps->binds[slot_of(dp, b)], want = {
 		.bind_id = bind->bind_id, .client = bind->client, .gateway = bind->gateway, .addr = bind->addr,
 		.remote = bind->remote, .remote_port = bind->remote_port, .nexthop = b->host->value.nexthop,
 		.tunnel = bind->tunnel == RSIP_TUNNEL_GRE ? RSIP_PROTO_GRE : RSIP_PROTO_IPIP,
 		.flags = bind_flags(bind),
 		.ends = clock_tick_at(dp->clock, bind->ends),
 	};
+
+	/* One that lives on: packets use it meanwhile. Its host may have moved to another next hop. */
+	if (to->generation == b->generation) {
+		struct rsip_bind is;
+
+		to->ends = want.ends;
+		to->nexthop = want.nexthop;
+		is = *to;
+		want.generation = is.generation;
+		want.cookies = is.cookies;	/* it may learn one at any moment */
+		if (!memcmp(&is, &want, sizeof(want)))
+			return;
+		bind_stop(dp, b);
+	}
+	want.generation = 0;
+	*to = want;
 	__atomic_store_n(&to->generation, b->generation, __ATOMIC_RELEASE);
 }
 
@@ -514,24 +576,57 @@ static void slot_free(struct datapath *dp, struct bind_slot *b)
 	slots_give(&dp->free, slot_of(dp, b));
 }
 
+/* Whether the bind is still in the slot that it had, under an earlier daemon; then it is taken. */
+static bool slot_adopt(struct datapath *dp, const struct datapath_bind *bind)
+{
+	const struct rsip_bind *known;
+
+	if (!dp->adopt || bind->slot >= dp->maps->entries[BPFMAP_BINDS])
+		return false;
+	known = &dp->maps->binds[bind->slot];
+	return known->generation && known->client == bind->client && known->bind_id == bind->bind_id &&
+	       known->addr == bind->addr && slots_claim(&dp->free, bind->slot);
+}
+
+/* Any other slot; before datapath_settle() one in which no bind waits to be adopted. */
+static uint32_t slot_take(struct datapath *dp)
+{
+	uint32_t slot = slots_take(&dp->free);
+
+	if (!dp->adopt || slot == SLOT_NONE || !dp->maps->binds[slot].generation)
+		return slot;
+	slots_give(&dp->free, slot);
+	for (slot = dp->maps->entries[BPFMAP_BINDS]; slot--;) {
+		if (!dp->maps->binds[slot].generation && slots_claim(&dp->free, slot))
+			return slot;
+	}
+	return SLOT_NONE;
+}
+
 int datapath_bind_add(struct datapath *dp, struct datapath_bind *bind)
 {
 	struct host *host = host_find(dp, bind->client);
 	struct bind_slot *b;
+	uint32_t known = 0;
 	int err;
 
 	if (!host)
 		return -ENOENT;
 	if (bind->remote_count > RSIP_REMOTES_MAX)
 		return -E2BIG;
-	bind->slot = slots_take(&dp->free);
-	if (bind->slot == SLOT_NONE)
-		return -ENOSPC;
-	b = &dp->binds[bind->slot];
-	dp->generation += dp->generation == UINT32_MAX ? 2 : 1;
-	*b = (struct bind_slot){ .generation = dp->generation, .whole = bind->whole };
-
-	err = entries_add(dp, bind, target_of(dp, b));
+	if (slot_adopt(dp, bind)) {
+		b = &dp->binds[bind->slot];
+		*b = (struct bind_slot){ .generation = dp->maps->binds[bind->slot].generation, .whole = bind->whole };
+		known = adopt_entries(dp->adopt, bind->slot);
+	} else {
+		bind->slot = slot_take(dp);
+		if (bind->slot == SLOT_NONE)
+			return -ENOSPC;
+		b = &dp->binds[bind->slot];
+		dp->generation += dp->generation == UINT32_MAX ? 2 : 1;
+		*b = (struct bind_slot){ .generation = dp->generation, .whole = bind->whole };
+	}
+	err = entries_add(dp, bind, target_of(dp, b), known);
 	if (!err)
 		err = grants_join(dp, b, bind);
 	if (err) {
@@ -879,6 +974,12 @@ static int open_parts(struct datapath *dp)
 	dp->events = ring_buffer__new(maps->fd[BPFMAP_EVENTS], on_event, dp, NULL);
 	if (!dp->events)
 		return -errno;
+	if (maps->adopted)
+		err = adopt_begin(maps, &dp->adopt);
+	if (err)
+		return err;
+	if (dp->adopt && adopt_generation(dp->adopt) > dp->generation)
+		dp->generation = adopt_generation(dp->adopt);
 	err = fill_addresses(dp);
 	if (!err)
 		err = fill_devices(dp);
@@ -888,7 +989,118 @@ static int open_parts(struct datapath *dp)
 	return err;
 }
 
-/* Leases do not outlive the daemon: what an earlier one left must not forward for them. */
+/* --- from an earlier daemon ----------------------------------------------------------------------------------- */
+
+static bool slot_lives(uint32_t slot, void *arg)
+{
+	const struct datapath *dp = arg;
+
+	return dp->binds[slot].generation;
+}
+
+static void settle_client(const void *key, const void *value, void *arg)
+{
+	struct datapath *dp = arg;
+	struct host *host = host_find(dp, *(const __be32 *)key);
+
+	if (!host)
+		bpf_map_delete_elem(dp->maps->fd[BPFMAP_CLIENTS], key);
+	else
+		host->stored = !memcmp(value, &host->value, sizeof(host->value));
+}
+
+static void settle_grant(const void *key, const void *value, void *arg)
+{
+	struct datapath *dp = arg;
+	struct grant *grant;
+	struct rsip_grant want;
+
+	HASH_FIND(hh, dp->grants, key, sizeof(struct rsip_grant_key), grant);
+	if (!grant) {
+		bpf_map_delete_elem(dp->maps->fd[BPFMAP_GRANTS], key);
+		return;
+	}
+	want = grant_value(dp, grant);
+	grant->stored = !memcmp(value, &want, sizeof(want));
+}
+
+static bool has_address(const struct config *config, __be32 addr)
+{
+	uint32_t host = ntohl(addr);
+
+	for (size_t i = 0; i < config->private_count; i++)
+		if (config->private_interfaces[i].address == addr)
+			return true;
+	for (size_t p = 0; p < config->pool_count; p++)
+		for (size_t i = 0; i < config->pools[p].address_count; i++)
+			if (host >= config->pools[p].addresses[i].first && host <= config->pools[p].addresses[i].last)
+				return true;
+	return false;
+}
+
+static void settle_address(const void *key, const void *value, void *arg)
+{
+	const struct datapath *dp = arg;
+
+	if (!has_address(dp->config, *(const __be32 *)key))
+		bpf_map_delete_elem(dp->maps->fd[BPFMAP_ADDRESSES], key);
+}
+
+static uint64_t monotonic_ms(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
+}
+
+/* What lives on is written where it is not, or not so, in the maps that many share. */
+static int settle_shared(struct datapath *dp)
+{
+	struct grant *grant, *next_grant;
+	struct host *host, *next_host;
+	int err = bpfmaps_each(dp->maps->fd[BPFMAP_CLIENTS], sizeof(__be32), sizeof(struct rsip_client), settle_client, dp);
+
+	if (!err)
+		err = bpfmaps_each(dp->maps->fd[BPFMAP_GRANTS], sizeof(struct rsip_grant_key), sizeof(struct rsip_grant),
+				   settle_grant, dp);
+	dp->settled = true;
+	HASH_ITER(hh, dp->hosts, host, next_host) {
+		if (!err && !host->stored)
+			err = host_store(dp, host);
+	}
+	HASH_ITER(hh, dp->grants, grant, next_grant) {
+		if (!err && !grant->stored)
+			err = grant_store(dp, grant);
+	}
+	return err;
+}
+
+int datapath_settle(struct datapath *dp)
+{
+	uint64_t now = monotonic_ms();
+	int err;
+
+	if (dp->settled)
+		return 0;
+	/* First what lives on, so that no packet of it finds the maps half done. */
+	err = settle_shared(dp);
+	if (err) {
+		log_error("data plane: what lives on cannot be written into the maps: %s", strerror(-err));
+		return err;
+	}
+	if (dp->adopt) {
+		adopt_sweep(dp->adopt, slot_lives, dp);
+		bpfmaps_each(dp->maps->fd[BPFMAP_ADDRESSES], sizeof(__be32), sizeof(struct rsip_address), settle_address, dp);
+		learn_adopt(dp->learn, now);
+		peers_settle(dp->peers);
+	}
+	adopt_end(dp->adopt);
+	dp->adopt = NULL;
+	nexthops_settle(dp->nexthops, now);
+	return 0;
+}
+
 static void remove_left(const struct config *config, struct netlink *netlink)
 {
 	unsigned int programs = attach_remove_left(config, netlink), pins = bpfmaps_remove_pins(config);
@@ -914,14 +1126,11 @@ int datapath_open(const struct config *config, struct datapath **out)
 		datapath_close(dp);
 		return err;
 	}
-	remove_left(config, dp->netlink);
 	err = bpfmaps_open(config, &dp->maps);
 	if (!err) {
 		err = open_parts(dp);
-		if (err) {
+		if (err)
 			log_error("data plane: cannot be set up: %s", strerror(-err));
-			bpfmaps_remove_pins(config);
-		}
 	}
 	if (err) {
 		datapath_close(dp);
@@ -933,7 +1142,9 @@ int datapath_open(const struct config *config, struct datapath **out)
 
 int datapath_attach(struct datapath *dp)
 {
-	return dp->attach ? -EALREADY : attach_new(dp->config, dp->maps, dp->netlink, &dp->attach);
+	int err = dp->attach ? -EALREADY : datapath_settle(dp);
+
+	return err ? err : attach_new(dp->config, dp->maps, dp->netlink, &dp->attach);
 }
 
 void datapath_detach(struct datapath *dp)
@@ -943,6 +1154,7 @@ void datapath_detach(struct datapath *dp)
 		attach_free(dp->attach);
 		dp->attach = NULL;
 	}
+	nexthops_release(dp->nexthops);
 	bpfmaps_remove_pins(dp->config);
 }
 

@@ -148,14 +148,14 @@ static void idle(const struct cookie_entry *entry, void *arg)
 }
 
 /* An event that found the ring full is made up for here, and so is an entry whose bind has ended. */
-static void reconcile(struct learn *learn, uint64_t now)
+static void reconcile(struct learn *learn, uint64_t now, uint32_t count)
 {
 	int fd = learn->maps->fd[BPFMAP_COOKIES];
 
 	if (learn->at_start && bpf_map_get_next_key(fd, NULL, &learn->cursor))
 		return;
 	learn->at_start = false;
-	for (unsigned int i = 0; i < RECONCILE && !learn->at_start; i++) {
+	for (unsigned int i = 0; i < count && !learn->at_start; i++) {
 		struct cookie_entry entry = { .key = learn->cursor };
 		struct rsip_cookie value;
 
@@ -169,10 +169,16 @@ static void reconcile(struct learn *learn, uint64_t now)
 	}
 }
 
+void learn_adopt(struct learn *learn, uint64_t now)
+{
+	reconcile(learn, now, learn->maps->entries[BPFMAP_COOKIES]);
+	learn->at_start = true;
+}
+
 void learn_tick(struct learn *learn, uint64_t now)
 {
 	const struct cookie_sweep sweep = { .used = was_used, .idle = idle, .arg = learn };
 
 	cookie_sweep(learn->cookies, now, &sweep);
-	reconcile(learn, now);
+	reconcile(learn, now, RECONCILE);
 }

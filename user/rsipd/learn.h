@@ -22,6 +22,8 @@ void learn_free(struct learn *learn);
 void learn_event(struct learn *learn, const struct rsip_event_cookie *event, uint64_t now);
 /* A bind ended, its generation is cleared already: its cookies go. */
 void learn_bind_ended(struct learn *learn, uint32_t bind);
+/* The cookies of an earlier daemon: those of live binds are remembered, the others go. */
+void learn_adopt(struct learn *learn, uint64_t now);
 /* Once a second: idle cookies, and what the events did not tell. */
 void learn_tick(struct learn *learn, uint64_t now);
 

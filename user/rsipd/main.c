@@ -286,6 +286,8 @@ static int restore(struct daemon *d)
 	int err = sessions_restore(d->rsipd.sessions, daemon_now(), &counts);
 
 	if (!err)
+		err = datapath_settle(d->rsipd.dp);
+	if (!err)
 		log_info("state: %u hosts with %u leases go on, %u have ended meanwhile, %u are not allowed any more, "
 			 "%u rest", counts.clients, counts.binds, counts.expired, counts.unfit, counts.resting);
 	return err;

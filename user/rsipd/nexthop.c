@@ -71,6 +71,7 @@ enum hop_wait { WAIT_NO, WAIT_REJECTED, WAIT_IDLE };
 struct hop {
 	enum hop_kind kind;
 	enum hop_wait wait;
+	bool inherited;		/* the slot says what an earlier daemon found, until we know better */
 	__be32 dst;		/* HOP_HOST */
 	uint32_t refs;		/* HOP_PEERS: routes that name it */
 	uint64_t deadline;	/* while waiting, ms */
@@ -141,6 +142,8 @@ static void publish(struct nexthops *nh, struct hop *hop)
 
 	if (hop->wait == WAIT_REJECTED) {
 		want.state = RSIP_NEXTHOP_REJECT;
+	} else if (hop->inherited && !(via && via->valid)) {
+		return;
 	} else if (via && via->valid && via->port->link.up) {
 		const struct netlink_link *link = &via->port->link;
 
@@ -151,6 +154,7 @@ static void publish(struct nexthops *nh, struct hop *hop)
 		memcpy(want.dst, via->mac, sizeof(want.dst));
 		memcpy(want.src, link->mac, sizeof(want.src));
 	}
+	hop->inherited = false;
 	store(&nh->slots[slot_of(nh, hop)], &want);
 }
 
@@ -293,6 +297,7 @@ static void hop_free(struct nexthops *nh, struct hop *hop)
 	wait_end(nh, hop);
 	hop_leave(nh, hop);
 	hop->kind = HOP_FREE;
+	hop->inherited = false;
 	publish(nh, hop);
 	slots_give(&nh->free, slot_of(nh, hop));
 }
@@ -511,6 +516,23 @@ int nexthop_host_add(struct nexthops *nh, __be32 host, uint32_t *slot)
 	hop->dst = host;
 	host_resolve(nh, hop);
 	*slot = slot_of(nh, hop);
+	return 0;
+}
+
+int nexthop_host_adopt(struct nexthops *nh, __be32 host, uint32_t *slot)
+{
+	struct hop *hop;
+
+	if (*slot < REJECT_SLOTS || !slots_claim(&nh->free, *slot)) {
+		hop = hop_new(nh, HOP_HOST);
+		if (!hop)
+			return -ENOSPC;
+		hop->dst = host;
+		publish(nh, hop);
+		*slot = slot_of(nh, hop);
+		return 0;
+	}
+	nh->hops[*slot] = (struct hop){ .kind = HOP_HOST, .inherited = true, .dst = host };
 	return 0;
 }
 
@@ -765,6 +787,67 @@ void nexthops_tick(struct nexthops *nh, uint64_t now)
 	recheck(nh);
 }
 
+/* --- from an earlier daemon ---------------------------------------------------------------------- */
+
+/* The slots that routes name are peers', before anybody else takes them. */
+static void inherit_peers(struct nexthops *nh)
+{
+	for (uint32_t i = 0; i < ROUTES; i++) {
+		uint32_t slot = nh->routes[i].nexthop;
+
+		if (nh->routes[i].addr && slots_claim(&nh->free, slot))
+			nh->hops[slot] = (struct hop){ .kind = HOP_PEERS, .inherited = true };
+	}
+}
+
+/* Leads an inherited hop through the neighbour that the route has now; false: that has another hop. */
+static bool inherit_way(struct nexthops *nh, struct hop *hop, struct port *port, __be32 addr)
+{
+	struct neighbour *n = neighbour_find(nh, port->link.ifindex, addr);
+
+	if (hop->via)
+		return hop->via == n;
+	if ((n && n->peers) || !hop_lead(nh, hop, port, addr))
+		return false;
+	hop->via->peers = hop;
+	return true;
+}
+
+/* A route stays if its slot still leads where the kernel would send; else the next packet asks. */
+static void settle_route(struct nexthops *nh, uint32_t at)
+{
+	struct rsip_route route = nh->routes[at];
+	struct hop *hop = peers_by_slot(nh, route.nexthop);
+	struct port *port;
+	__be32 neighbour;
+
+	if (hop)
+		hop->refs++;	/* the route's, which is counted off if it goes */
+	port = hop ? way_to(nh, route.addr, true, &neighbour) : NULL;
+	if (!port)
+		route_clear(nh, at);
+	else if (!inherit_way(nh, hop, port, neighbour))
+		peer_resolve(nh, route.addr, &port);
+}
+
+void nexthops_settle(struct nexthops *nh, uint64_t now)
+{
+	nh->now = now;
+	for (uint32_t i = 0; i < ROUTES; i++) {
+		if (nh->routes[i].addr)
+			settle_route(nh, i);
+	}
+	for (uint32_t i = REJECT_SLOTS; i < nh->slot_count; i++) {
+		struct hop *hop = &nh->hops[i];
+
+		if (hop->kind == HOP_PEERS && !hop->refs)
+			hop_free(nh, hop);
+		else if (hop->kind == HOP_FREE && nh->slots[i].hop.state)
+			store_state(&nh->slots[i].hop, RSIP_NEXTHOP_UNRESOLVED);
+	}
+	nh->check_next.count = CHANGES_MAX + 1;
+}
+
 /* --- life ---------------------------------------------------------------------------------------- */
 
 static int port_open(struct nexthops *nh, struct port *port, const char *name, bool public_side)
@@ -822,8 +905,20 @@ int nexthops_new(const struct config *config, struct netlink *netlink, struct ne
 	}
 	for (uint32_t i = 0; i < REJECT_SLOTS; i++)
 		store_state(&nh->slots[i].hop, RSIP_NEXTHOP_REJECT);
+	inherit_peers(nh);
 	*out = nh;
 	return 0;
+}
+
+void nexthops_release(struct nexthops *nh)
+{
+	struct neighbour *n, *next;
+
+	HASH_ITER(hh, nh->neighbours, n, next) {
+		if (n->kept)
+			netlink_neigh_release(nh->netlink, n->key.ifindex, n->key.addr);
+		n->kept = false;
+	}
 }
 
 void nexthops_free(struct nexthops *nh)
@@ -832,8 +927,10 @@ void nexthops_free(struct nexthops *nh)
 
 	if (!nh)
 		return;
-	HASH_ITER(hh, nh->neighbours, n, next)
-		neighbour_drop(nh, n);
+	HASH_ITER(hh, nh->neighbours, n, next) {
+		HASH_DEL(nh->neighbours, n);
+		free(n);
+	}
 	slots_fini(&nh->free);
 	free(nh->hops);
 	free(nh->ports);

@@ -28,13 +28,25 @@ struct nexthop_slot {
 /* So many slots besides one for each host: routers and peers on a link, and fixed ones. */
 #define NEXTHOP_PEERS	65536
 
-/* `slots` and `routes` are the mappings; `netlink` and they must outlive it. 0 or -errno. */
+/*
+ * `slots` and `routes` are the mappings; `netlink` and they must outlive it. What an
+ * earlier daemon put there stays in use until nexthops_settle(). 0 or -errno.
+ */
 int nexthops_new(const struct config *config, struct netlink *netlink, struct nexthop_slot *slots,
 		 uint32_t slot_count, struct rsip_route *routes, struct nexthops **out);
+/* Everything that shall live on has been added again: the rest goes, and what lives
+ * on is looked up anew, at leisure and without a gap. */
+void nexthops_settle(struct nexthops *nh, uint64_t now);
+/* The kernel need not keep any neighbour fresh any more. */
+void nexthops_release(struct nexthops *nh);
+/* Neighbours stay kept, for the programs and the next daemon. */
 void nexthops_free(struct nexthops *nh);
 
 /* A slot that leads to a host, from now on. 0 or -ENOSPC. */
 int nexthop_host_add(struct nexthops *nh, __be32 host, uint32_t *slot);
+/* The same for a host that an earlier daemon gave *slot; without a look at the way: what
+ * the slot says stays until nexthops_settle() has looked. *slot may become another. */
+int nexthop_host_adopt(struct nexthops *nh, __be32 host, uint32_t *slot);
 void nexthop_host_remove(struct nexthops *nh, uint32_t slot);
 
 /* A packet that the data plane could not send: finds the way and sends it. */

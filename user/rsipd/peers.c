@@ -210,3 +210,20 @@ void peers_cookie_removed(struct peers *peers, const struct cookie_entry *cookie
 	free(holder);
 	peer_store(peers, peer);
 }
+
+/* --- from an earlier daemon ------------------------------------------------------------------- */
+
+static void settle_entry(const void *key, const void *value, void *arg)
+{
+	const struct peers *peers = arg;
+	const struct peer *peer = peer_find(peers, key);
+
+	if (!peer || !peer->stored.generation)
+		bpf_map_delete_elem(peers->maps->fd[BPFMAP_PEERS], key);
+}
+
+void peers_settle(struct peers *peers)
+{
+	bpfmaps_each(peers->maps->fd[BPFMAP_PEERS], sizeof(struct rsip_peer_key), sizeof(struct rsip_target), settle_entry,
+		     peers);
+}

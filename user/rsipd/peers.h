@@ -21,6 +21,9 @@ struct peers;
 struct peers *peers_new(const struct bpfmaps *maps, bool rekey);
 void peers_free(struct peers *peers);
 
+/* Everything that shall live on has been said again: what an earlier daemon put into the map beyond that goes. */
+void peers_settle(struct peers *peers);
+
 /* A bind listens to `peer` at `addr`. 0; -EEXIST: another one does; -ENOSPC: no room; -ENOMEM. */
 int peers_listen(struct peers *peers, __be32 peer, __be32 addr, struct rsip_target bind);
 /* It does so no longer; unknown: no effect. */

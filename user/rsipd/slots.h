@@ -6,13 +6,14 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #define SLOT_NONE	UINT32_MAX
 #define SLOTS_REST	1024	/* so many rest before the oldest is taken again */
 
 struct slots {
-	uint32_t *next;		/* chain of resting slots */
+	uint32_t *next, *prev;	/* chain of resting slots, oldest first */
 	uint32_t count, fresh;	/* slots below `fresh` were taken at least once */
 	uint32_t oldest, newest, resting;
 };
@@ -23,4 +24,6 @@ void slots_fini(struct slots *slots);
 
 /* A free slot, or SLOT_NONE. */
 uint32_t slots_take(struct slots *slots);
+/* That very slot. false: it is taken already, or there is none of that number. */
+bool slots_claim(struct slots *slots, uint32_t slot);
 void slots_give(struct slots *slots, uint32_t slot);
