@@ -9,6 +9,7 @@ vectors() {
 	LAB=$lab WORK=$work TOP=$top timeout "$TEST_TIMEOUT" python3 "$top/tests/netns/vectors.py" "$1"
 }
 
+# shellcheck disable=SC2119 # lab takes options, none here
 raise() {
 	lab
 	config 'pools: [{name: shared, addresses: [192.0.2.0/25]}, {name: whole, addresses: [192.0.2.128/25], methods: [rsa-ip]}]' \
