@@ -9,6 +9,7 @@
  *	x1 < MESSAGE(...)		it gets; $NAME is any value, and the same one from then on; * is any
  *	wait 300s			time passes, also "wait 20ms"
  *	free x1 2, deregister x1	the operator takes a bind or a registration away
+ *	name www.example 198.51.100.7	before the first message: what a name means; others mean nothing
  *	port ADDRESS 1234 x1		to whom a packet goes now, also "nobody"
  *	spi ADDRESS 0x1f40 x1
  *
@@ -52,6 +53,8 @@ struct scenario {
 	bool started;
 	size_t taken;			/* of the gateway's box */
 	struct host hosts[HOSTS];
+	struct { char name[64]; __be32 addr; } names[4];
+	unsigned int name_count;
 	struct { unsigned int host, line; char pattern[LINE]; } later[16];	/* WAY_SEGMENT: answers to it */
 	unsigned int later_count;
 	struct { char name[32], value[512]; } variables[VARIABLES];
@@ -337,11 +340,35 @@ static void configure(struct scenario *s, const char *key, const char *value)
 		g->pool.rsap = !g->pool.rsa;
 	} else if (!strcmp(key, "tunnels")) {
 		g->config.tunnel_count = strstr(value, "gre") ? 2 : 1;
+	} else if (!strcmp(key, "listen")) {
+		g->rule.listen = !strcmp(value, "always") ? CONFIG_LISTEN_ALWAYS : CONFIG_LISTEN_POLICY;
 	} else if (!strcmp(key, "maximum")) {
 		g->config.leases.maximum = atoi(value);
 	} else {
 		wrong(s, "config %s %s", key, value);
 	}
+}
+
+static void add_name(struct scenario *s, const char *args)
+{
+	char addr[64];
+
+	cr_assert_lt(s->name_count, sizeof(s->names) / sizeof(s->names[0]));
+	if (sscanf(args, "%63s %63s", s->names[s->name_count].name, addr) != 2)
+		wrong(s, "name %s", args);
+	s->names[s->name_count++].addr = ip4(addr);
+}
+
+/* The name server, which answers at once. */
+static void resolve(uint32_t id, const char *name, void *arg)
+{
+	struct scenario *s = arg;
+
+	for (unsigned int i = 0; i < s->name_count; i++) {
+		if (!strcmp(name, s->names[i].name))
+			return session_resolved(s->g->s, id, &s->names[i].addr, 1, s->g->now);
+	}
+	session_resolved(s->g->s, id, NULL, 0, s->g->now);
 }
 
 static void pass(struct scenario *s, const char *time)
@@ -394,9 +421,11 @@ static void check_way(struct scenario *s, const char *kind, const char *args)
 
 static void start(struct scenario *s)
 {
-	if (!s->started)
-		gateway_start(s->g);
+	if (s->started)
+		return;
 	s->started = true;
+	gateway_start(s->g);
+	sessions_resolver(s->g->s, resolve, s);
 }
 
 static void do_line(struct scenario *s, char *line)
@@ -407,6 +436,8 @@ static void do_line(struct scenario *s, char *line)
 
 	if (sscanf(line, "config %31s %n", key, &at) == 1 && at)
 		return configure(s, key, line + at);
+	if (sscanf(line, "name %n", &at) == 0 && at)
+		return add_name(s, line + at);
 	start(s);
 	if (sscanf(line, "x%u > %n", &n, &at) == 1 && at && n < HOSTS)
 		return send_message(s, n, line + at);
