@@ -155,7 +155,8 @@ $(BUILD)/tests/fuzz/fuzz_%: $(BUILD)/tests/fuzz/fuzz_%.o $(BUILD)/tests/fuzz/fuz
 $(BUILD)/tests/fuzz/fuzz_packet.o: ALL_CFLAGS += -Ivmlinux -fno-sanitize=alignment
 
 # Performance: each tests/bench/*.c is a program; tests/bench/bench_*.sh run them.
-bench: deps		## performance, side by side, into build/bench.json (root)
+bench:			## performance, side by side, into build/bench.json (root)
+	$(Q)scripts/deps.sh bench
 	$(Q)$(MAKE) --no-print-directory all benches
 	$(Q)scripts/bench.sh
 

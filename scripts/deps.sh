@@ -1,7 +1,9 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-only
 # Installs the Debian packages that a build, the tests and the demo need and
-# that are missing. Prints nothing and returns at once when none is.
+# that are missing. Prints nothing and returns at once when none is. "deps.sh bench":
+# also what benchmarks compare with. (Kea is started by its package, and serves no
+# interface until it is told of one.)
 set -eu
 
 packages="
@@ -14,6 +16,8 @@ packages="
 	libstrongswan-standard-plugins libstrongswan-extra-plugins
 	user-mode-linux qemu-system-x86 xdp-tools python3 python3-scapy
 "
+
+[ "${1:-}" != bench ] || packages="$packages kea-dhcp4-server kea-admin"
 
 missing=
 for package in $packages; do

@@ -11,11 +11,14 @@
  *	load probe  -t SECONDS	one host asks a query every few milliseconds
  *
  *	-g GATEWAY (10.0.0.1)  -f FIRST address (10.128.0.1)  -w WINDOW of hosts at work (512)
- *	-t SECONDS at most (60)  -l LEASE asked for (600)
+ *	-t SECONDS at most (60)  -l LEASE asked for (600)  -a all leases end LEASE seconds after the start
+ *
+ * SIGINT and SIGTERM end it as its time does.
  */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <error.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -53,6 +56,7 @@ struct host {
 	uint64_t sent_us;		/* when the request in flight was sent first */
 	uint64_t again_us;
 	uint32_t counter;		/* of it */
+	uint32_t lease;			/* that it asks for, seconds */
 	uint8_t at;			/* in the plan */
 };
 
@@ -74,13 +78,22 @@ static struct load {
 	unsigned int out_count;
 	struct template {
 		uint8_t data[MESSAGE];
-		size_t len, client_at, bind_at, counter_at;
+		size_t len, client_at, bind_at, counter_at, lease_at;
 	} templates[STEP_COUNT];
 	uint64_t done[STEP_COUNT], resent, refused;
 	uint16_t refused_with;
 	uint32_t latency[BUCKETS];
 	uint64_t latencies, worst_us;
+	uint64_t began;
+	bool together;			/* all leases end at once */
 } load = { .window = 512, .seconds = 60, .lease = 600, .hosts = 1 };
+
+static volatile sig_atomic_t over;
+
+static void on_signal(int number)
+{
+	over = number;
+}
 
 static uint64_t now_us(void)
 {
@@ -155,6 +168,7 @@ static void make_template(enum step step, struct msg *m)
 	t->client_at = find_param(t, RSIP_PARAM_CLIENT_ID);
 	t->bind_at = find_param(t, RSIP_PARAM_BIND_ID);
 	t->counter_at = find_param(t, RSIP_PARAM_MESSAGE_COUNTER);
+	t->lease_at = find_param(t, RSIP_PARAM_LEASE_TIME);
 }
 
 static void make_templates(void)
@@ -229,6 +243,7 @@ static void ask(uint32_t index, enum step step)
 	patch(data, t->client_at, host->client_id);
 	patch(data, t->bind_at, host->bind_id);
 	patch(data, t->counter_at, host->counter);
+	patch(data, t->lease_at, host->lease);
 	send_from(index, data, t->len);
 }
 
@@ -243,6 +258,7 @@ static void start_step(uint32_t index, uint64_t now)
 	struct host *host = &load.host[index];
 
 	host->counter++;
+	host->lease = load.lease - (load.together ? (now - load.began) / 1000000 : 0);
 	host->sent_us = now;
 	host->again_us = now + RESEND_US;
 	ask(index, step_of(host));
@@ -325,10 +341,12 @@ static void take_answer(uint32_t index, const uint8_t *data, size_t len, uint64_
 		host->client_id = answer.client_id;
 	if (step == STEP_ASSIGN)
 		host->bind_id = answer.bind_id;
+	if (step == STEP_QUERY)
+		return;
 	host->at++;
 	if (host->at < load.plan->count)
 		start_step(index, now);
-	else if (load.plan->steps[load.plan->count - 1] != STEP_REGISTER)
+	else if (load.plan->count > 1)
 		stop_work(index);
 }
 
@@ -392,9 +410,9 @@ static void start_hosts(uint64_t now)
 
 static void run(void)
 {
-	uint64_t began = now_us(), end = began + load.seconds * 1000000ull, look = began + RESEND_US / 4, now;
+	uint64_t end = load.began + load.seconds * 1000000ull, look = load.began + RESEND_US / 4, now;
 
-	while ((now = now_us()) < end && load.finished < load.hosts) {
+	while (!over && (now = now_us()) < end && load.finished < load.hosts) {
 		start_hosts(now);
 		if (now >= look) {
 			resend_late(now);
@@ -411,7 +429,7 @@ static void probe(void)
 
 	load.working[load.working_count++] = 0;
 	start_step(0, now);
-	while ((now = now_us()) < end && !load.finished) {
+	while (!over && (now = now_us()) < end && !load.finished) {
 		struct host *host = &load.host[0];
 
 		if (!host->again_us && now >= next) {
@@ -446,7 +464,7 @@ static void parse_options(int argc, char **argv)
 
 	load.gateway = (struct sockaddr_in){ .sin_family = AF_INET, .sin_port = htons(RSIP_PORT) };
 	load.gateway.sin_addr.s_addr = htonl(0x0a000001);
-	while ((option = getopt(argc, argv, "g:f:n:w:t:l:")) > 0) {
+	while ((option = getopt(argc, argv, "g:f:n:w:t:l:a")) > 0) {
 		if (option == 'n')
 			load.hosts = atoi(optarg);
 		else if (option == 'w')
@@ -455,6 +473,8 @@ static void parse_options(int argc, char **argv)
 			load.seconds = atoi(optarg);
 		else if (option == 'l')
 			load.lease = atoi(optarg);
+		else if (option == 'a')
+			load.together = true;
 		else if (option == 'g' && addr_parse(optarg, &load.gateway.sin_addr.s_addr))
 			continue;
 		else if (option != 'f' || !addr_parse(optarg, &first))
@@ -471,18 +491,18 @@ static void parse_options(int argc, char **argv)
 
 int main(int argc, char **argv)
 {
-	uint64_t began;
-
 	parse_options(argc, argv);
 	load.host = calloc(load.hosts, sizeof(*load.host));
 	load.working = calloc(load.window + 1, sizeof(*load.working));
 	open_socket();
 	make_templates();
-	began = now_us();
+	signal(SIGINT, on_signal);
+	signal(SIGTERM, on_signal);
+	load.began = now_us();
 	if (load.plan->count == 1)
 		probe();
 	else
 		run();
-	report((now_us() - began) / 1e6);
+	report((now_us() - load.began) / 1e6);
 	return load.refused || (load.plan->count > 1 && load.finished < load.hosts);
 }

@@ -14,7 +14,7 @@
 const volatile __u32 binds = 1, cookies = 1;	/* in the tables */
 const volatile __u32 lan_ifindex, wan_ifindex;	/* keys in rsip_devices */
 __u32 random_state = 1;
-__u32 turn;		/* of the generators for NAT */
+__u32 next_flow;		/* of the generators for NAT */
 __u64 sunk;		/* packets that arrived; one CPU runs everything */
 
 /* SPIs of the binds, as they were chosen. */
@@ -196,7 +196,7 @@ static __always_inline int send_flow(struct xdp_md *ctx, bool out, __u32 near)
 {
 	void *data = restore(ctx, PLAIN_LEN);
 	struct iphdr *ip = data + ETHERNET_LEN;
-	__u32 i = turn++ % BENCH_FLOWS;
+	__u32 i = next_flow++ % BENCH_FLOWS;
 	__u32 host = near ? near : bench_host(i), src = out ? host : BENCH_PEER, dst = out ? BENCH_PEER : host;
 	__u16 port = (__u16)(10000 + i);
 

@@ -406,7 +406,7 @@ static void way_begin(const struct table *tables, int way)
 	if (way < NAT)
 		return;
 	command("nft 'table ip bench { chain out { type nat hook postrouting priority srcnat; oifname wan0 masquerade; }; }'");
-	skel->bss->turn = 0;
+	skel->bss->next_flow = 0;
 	send_frames(&hosts, way_generator(skel, 1, NAT), BENCH_FLOWS);	/* the flows begin inside */
 }
 
