@@ -49,7 +49,7 @@ sanitized   = $(MAKE) --no-print-directory -j$$(nproc) BUILD=$(SAN) CC=$(CLANG) 
 
 .DELETE_ON_ERROR:
 .SECONDARY:
-.PHONY: all deps test check check-asan check-bpf check-netns check-ipsec check-vm fuzz unit-tests fuzzers bench benches demo lint format install deb conformance clean help
+.PHONY: all deps test check check-asan check-bpf check-netns check-ipsec check-vm crash fuzz unit-tests fuzzers bench benches demo lint format install deb conformance clean help
 
 all: $(PROGRAMS)	## build the programs into build/
 
@@ -167,6 +167,9 @@ $(BUILD)/tests/bench/packets.o: $(BUILD)/tests/bench/packets.skel.h
 $(BUILD)/tests/bench/%: $(BUILD)/tests/bench/%.o $(MODULES)
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(RSIPD_LIBS)
+
+crash: all		## rsipd killed at random moments under load, ROUNDS (300) times (root)
+	$(Q)ROUNDS=$${ROUNDS:-300} TEST_TIMEOUT=3600 tests/netns/test_crash.sh
 
 demo: deps		## two IPsec hosts on one public address, side by side with NAT
 	$(Q)$(MAKE) --no-print-directory all

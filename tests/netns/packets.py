@@ -562,6 +562,21 @@ def rebooted(text):
     both_ways(x.register(), Station("y"), x.assign(ports=2, spis=2))
 
 
+def disk_full():
+    """Registers and de-registers until the disk refuses: 104, and nothing of it stays."""
+    x = Host("x2")
+    for _ in range(2000):
+        answer = x.ask(REGISTER)
+        if answer.kind == REGISTERED:
+            x.client = answer.number(4)
+            answer = x.ask(DEREGISTER, p_client(x.client))
+        if answer.kind == ERROR:
+            break
+    check("error", (ERROR, 104), (answer.kind, answer.error))
+    x.refused(104, REGISTER)
+    check("hosts", 1, len(ctl("clients")))
+
+
 def farewell(command):
     """When the daemon stops every host is told; COMMAND stops it."""
     x1, x2 = Host("x1").register(), Host("x2", use_tcp=True).register()

@@ -86,4 +86,84 @@ test_no_packet_is_lost() {
 	same "programs" "$ids" "$(programs)"
 }
 
+# status_of COMMAND...: its exit status; output goes to $work/output
+status_of() {
+	"$@" >"$work/output" 2>&1 && echo 0 || echo $?
+}
+
+# rsipd refuses to start, says so in words, and leaves folder and forwarding as they are: refuses_to_start WORDS
+refuses_to_start() {
+	local before
+	before=$(files)
+	same "status: $1" 1 "$(status_of timeout 10 nsenter --net="/run/netns/${lab}n" "$build/rsipd" -c "$work/rsipd.yaml")"
+	grep -q "$1" "$work/output" || fail "no \"$1\" in: $(cat "$work/output")"
+	same "files: $1" "$before" "$(files)"
+	same "programs: $1" "$ids" "$(programs)"
+}
+
+# All that says who holds what, with its checksums.
+files() {
+	(cd "$work/state" && find . \( -name version -o -name '*.log' -o -name '*.sst' -o -name 'MANIFEST*' -o -name CURRENT \) \
+		-exec sha256sum {} + | sort)
+}
+
+# What may have happened to the folder.
+test_state_folder_is_not_right() {
+	local ids file
+	config
+	mkdir "$work/state"
+	mount -t tmpfs -o size=16m state "$work/state"
+	trap 'umount -l "$work/state"' EXIT
+	raise
+	rsip_up x1 --ports 2
+	ids=$(programs)
+	gateway_stop
+
+	sed -i 's/version 1/version 9/' "$work/state/version"
+	refuses_to_start 'written by a newer'
+	sed -i 's/version 9/version 1/' "$work/state/version"
+
+	for file in "$work"/state/leases/*.log "$work/state/leases/CURRENT"; do
+		cp "$file" "$work/good"
+		dd if=/dev/urandom of="$file" bs=16 count=1 seek=1 conv=notrunc status=none
+		[ "${file##*/}" != CURRENT ] || echo nonsense >"$file"
+		refuses_to_start 'damaged'
+		cp "$work/good" "$file"
+	done
+
+	mount -o remount,ro "$work/state"
+	refuses_to_start 'read-only'
+	mount -o remount,rw "$work/state"
+
+	gateway
+	same "leases" 1 "$(ctl -j bindings | jq length)"
+	gateway_stop
+}
+
+# The disk fills up while rsipd runs: 104 to those who want something new, all else goes on; and after a restart as well.
+# covers: SCALE-06
+test_disk_is_full() {
+	local port
+	config
+	mkdir "$work/state"
+	mount -t tmpfs -o size=2m state "$work/state"
+	trap 'umount -l "$work/state"' EXIT
+	raise
+	rsip_up x1 --ports 2
+	port=$(rsip_field x1 '.lease.ports' | grep -oE '^[0-9]+')
+	dd if=/dev/zero of="$work/state/fill" bs=4k status=none 2>/dev/null || true
+	packets disk_full
+	grep -q 'No space left.*make room' "$work/rsipd.log"
+	grep -q 'cannot be recorded any more' "$work/rsipd.log"
+	rsip x1 query 10.0.0.5
+	packets exchange x1 "$port"
+	rm "$work/state/fill"
+	gateway_stop
+	gateway
+	same "leases" 1 "$(ctl -j bindings | jq '[.[] | select(.client == "10.0.0.11")] | length')"
+	packets exchange x1 "$port"
+	rsip_stop x1
+	same "hosts" 0 "$(ctl -j clients | jq length)"
+}
+
 run_tests "$@"
