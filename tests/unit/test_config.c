@@ -363,8 +363,13 @@ static const struct {
 	{ INTERFACES "pools:\n- name: a\n  addresses: [203.0.113.1-203.0.113.5, 203.0.113.5]\n",
 	  "6: pools[1].addresses[2]: overlaps the addresses in line 6: each address once is allowed" },
 	{ INTERFACES "pools: [{name: a, addresses: [203.0.113.5-203.0.113.1]}]\n",
-	  "4: pools[1].addresses[1]: \"203.0.113.5-203.0.113.1\" is wrong: an IPv4 address, ADDRESS/LENGTH or "
-	  "FIRST-LAST is allowed" },
+	  "4: pools[1].addresses[1]: \"203.0.113.5-203.0.113.1\" is wrong: an IPv4 address, ADDRESS/LENGTH, "
+	  "FIRST-LAST or an interface is allowed" },
+	{ INTERFACES "pools: [{name: a, addresses: [none0]}]\n",
+	  "4: pools[1].addresses[1]: \"none0\" is wrong: an IPv4 address, ADDRESS/LENGTH, FIRST-LAST or an interface is "
+	  "allowed" },
+	{ INTERFACES "pools: [{name: a, addresses: [lo]}]\n",
+	  "4: pools[1].addresses[1]: holds addresses that no host can have: unicast addresses are allowed" },
 	{ INTERFACES "pools: [{name: a, addresses: [126.255.255.255-128.0.0.0]}]\n",
 	  "4: pools[1].addresses[1]: the pools have 16777218 addresses in 1 ranges: 65536 in 4096 are allowed" },
 	{ INTERFACES "pools: [{name: a, addresses: [223.255.255.255-224.0.0.0]}]\n",

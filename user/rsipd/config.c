@@ -16,8 +16,10 @@
 #include <sodium.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/un.h>
+#include <unistd.h>
 #include <yaml.h>
 
 #include <rsip/proto.h>
@@ -330,15 +332,49 @@ static int read_prefix(struct loader *l, const struct row *row, yaml_node_t *nod
 	return 0;
 }
 
+/* The first IPv4 address of an interface; 0: none. */
+static __be32 interface_address(const char *name)
+{
+	struct ifreq request = { 0 };
+	struct sockaddr_in address;
+	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+	if (fd < 0)
+		return 0;
+	snprintf(request.ifr_name, sizeof(request.ifr_name), "%s", name);
+	if (ioctl(fd, SIOCGIFADDR, &request))
+		memset(&request, 0, sizeof(request));
+	close(fd);
+	memcpy(&address, &request.ifr_addr, sizeof(address));
+	return address.sin_addr.s_addr;
+}
+
+/* An interface stands for the address it has. */
+static int read_follow(struct loader *l, yaml_node_t *node, const char *name, struct addr_range *to)
+{
+	struct config_follow *follow = &l->config->follow[l->config->follow_count];
+
+	if (l->config->follow_count == CONFIG_FOLLOW_MAX)
+		return fail(l, node, "one interface too many: %d in all pools are allowed", CONFIG_FOLLOW_MAX);
+	snprintf(follow->name, sizeof(follow->name), "%s", name);
+	follow->address = interface_address(name);
+	if (!follow->address)
+		return fail(l, node, "%s has no IPv4 address: an interface that has one is allowed", name);
+	l->config->follow_count++;
+	to->first = to->last = ntohl(follow->address);
+	return 0;
+}
+
 static int read_addresses(struct loader *l, const struct row *row, yaml_node_t *node, void *to)
 {
-	static const char wanted[] = "an IPv4 address, ADDRESS/LENGTH or FIRST-LAST";
+	static const char wanted[] = "an IPv4 address, ADDRESS/LENGTH, FIRST-LAST or an interface";
 	const char *text = scalar(l, node, wanted);
 
 	if (!text)
 		return -1;
 	if (!addr_parse_range(text, to))
-		return fail(l, node, "\"" SHOWN "\" is wrong: %s is allowed", text, wanted);
+		return if_nametoindex(text) ? read_follow(l, node, text, to) :
+					      fail(l, node, "\"" SHOWN "\" is wrong: %s is allowed", text, wanted);
 	return 0;
 }
 
@@ -1083,6 +1119,16 @@ const struct config_client *config_client_for(const struct config *config, __be3
 	return NULL;
 }
 
+const struct config_follow *config_moved(const struct config *config, __be32 *address)
+{
+	for (size_t i = 0; i < config->follow_count; i++) {
+		*address = interface_address(config->follow[i].name);
+		if (*address && *address != config->follow[i].address)
+			return &config->follow[i];
+	}
+	return NULL;
+}
+
 /* --- a reload ------------------------------------------------------------------------------- */
 
 static bool same_text(const char *a, const char *b)
@@ -1149,6 +1195,9 @@ void config_swap(struct config *running, struct config *fresh)
 {
 	SWAP(running->pools, fresh->pools);
 	SWAP(running->pool_count, fresh->pool_count);
+	for (size_t i = 0; i < CONFIG_FOLLOW_MAX; i++)
+		SWAP(running->follow[i], fresh->follow[i]);
+	SWAP(running->follow_count, fresh->follow_count);
 	SWAP(running->clients, fresh->clients);
 	SWAP(running->client_count, fresh->client_count);
 	SWAP(running->leases, fresh->leases);
@@ -1223,6 +1272,25 @@ static int each_address(struct system_check *check)
 	return len > 0 && more == MNL_CB_STOP ? 0 : -1;
 }
 
+/* APF-02: N's own connections from an address it lends should not take ports that are lent. A warning: leases come first. */
+static void warn_local_ports(const struct config *config, const char *path)
+{
+	FILE *file = fopen("/proc/sys/net/ipv4/ip_local_port_range", "re");
+	unsigned int first, last;
+	bool known = file && fscanf(file, "%u %u", &first, &last) == 2;
+
+	if (file)
+		fclose(file);
+	for (size_t p = 0; p < config->pool_count && known; p++) {
+		const struct config_pool *pool = &config->pools[p];
+
+		if (pool->gateway_address && pool->ports.first <= last && first <= pool->ports.last)
+			log_warn("%s:%u: pool %s lends ports %u-%u of an address of this machine, whose own connections use "
+				 "%u-%u: set net.ipv4.ip_local_port_range, or ports, so that they do not overlap",
+				 path, pool->line, pool->name, pool->ports.first, pool->ports.last, first, last);
+	}
+}
+
 static int check_interface_exists(struct loader *l, const struct config_interface *interface)
 {
 	if (if_nametoindex(interface->name))
@@ -1263,5 +1331,6 @@ int config_check_system(const struct config *config, const char *path, struct co
 					 "%s is not an address of %s: an address of that interface is allowed",
 					 addr_text(interface->address, text), interface->name);
 	}
+	warn_local_ports(config, path);
 	return 0;
 }

@@ -45,6 +45,13 @@ struct config_client {			/* first match wins */
 	uint8_t *key;			/* AUTH_KEY_LEN bytes, lib/auth.h; NULL: no authentication */
 };
 
+#define CONFIG_FOLLOW_MAX	8
+
+struct config_follow {			/* an interface whose address is lent, and what that was */
+	char name[IF_NAMESIZE];
+	__be32 address;
+};
+
 enum config_mode { CONFIG_MODE_AUTO, CONFIG_MODE_NATIVE, CONFIG_MODE_GENERIC };
 
 struct config {
@@ -52,6 +59,8 @@ struct config {
 	size_t private_count, public_count;
 	struct config_pool *pools;
 	size_t pool_count;
+	struct config_follow follow[CONFIG_FOLLOW_MAX];	/* in the pools, as addresses[] too */
+	size_t follow_count;
 	struct config_client *clients;
 	size_t client_count;
 	struct {
@@ -95,6 +104,10 @@ struct config *config_load(const char *path, struct config_error *error);
 int config_check_system(const struct config *config, const char *path, struct config_error *error);
 
 void config_free(struct config *config);
+
+/* The first of the interfaces in the pools that has another address now (*address) than
+ * when the file was read; NULL: none. One without an address has not changed yet. */
+const struct config_follow *config_moved(const struct config *config, __be32 *address);
 
 /*
  * A reload: whether all that differs between the running configuration and a

@@ -91,6 +91,7 @@ struct daemon {
 	uv_signal_t signals[3];
 	uv_poll_t polls[DATAPATH_FDS];
 	bool detached, stopping;
+	__be32 followed;		/* the last address for which the configuration was read again */
 };
 
 static struct daemon *daemon_of(struct rsipd *rsipd)
@@ -154,6 +155,21 @@ static void on_room(void *arg)
 
 /* --- the loop --------------------------------------------------------------------------- */
 
+/* APF-03: the address of an interface that is lent has changed. Once for each new address. */
+static void follow_addresses(struct daemon *d)
+{
+	__be32 address;
+	const struct config_follow *moved = config_moved(d->rsipd.config, &address);
+	char text[ADDR_TEXT_LEN];
+
+	if (!moved || address == d->followed)
+		return;
+	if (!reload_begin(d->rsipd.reload))
+		return;		/* one is under way: the next second tries again */
+	d->followed = address;
+	log_info("%s has another address, %s: reading the configuration again", moved->name, addr_text(address, text));
+}
+
 static void on_second(uv_timer_t *timer)
 {
 	struct daemon *d = timer->data;
@@ -163,6 +179,7 @@ static void on_second(uv_timer_t *timer)
 	server_tick(d->rsipd.server, now);
 	control_tick(d->control, now);
 	metrics_tick(d->metrics);
+	follow_addresses(d);
 	end_when_drained(d);
 }
 
