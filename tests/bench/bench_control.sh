@@ -139,6 +139,7 @@ live() {
 	figure "memory of rsipd without leases" "$(memory_of "$server")" MiB
 	load fill -n 1000 -f 10.128.0.1 -l 3600 >/dev/null
 	few=$(cycles 20000 10.192.0.1 | cut -f 5)
+	probe "nothing else happens" sleep 5
 	probe "$LIVE leases granted" fill -l 3600
 	figure "leases held" "$(lease_count)" ""
 	figure "memory of rsipd with them" "$(memory_of "$server")" MiB

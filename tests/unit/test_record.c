@@ -102,6 +102,19 @@ Test(record, a_lease_there_and_back)
 	check_bind(MSG_LIST, MSG_RUN);
 }
 
+/* The highest SPIs that there are. */
+Test(record, the_last_spis)
+{
+	static uint32_t last[] = { 0xfffffffd, 0xfffffffe, 0xffffffff };
+	struct record_bind in = bind_of(MSG_RUN, MSG_RUN);
+	const char *why;
+
+	in.grant.spis = last;
+	why = record_decode(3, bytes, record_bind_encode(3, &in, bytes), &out);
+	cr_assert_null(why, "%s", why);
+	cr_assert_arr_eq(out.bind.grant.spis, last, sizeof(last));
+}
+
 Test(record, a_clock_there_and_back)
 {
 	struct record_clock in = { .journal = 1ULL << 40, .monotonic = 5, .wall = 1700000000000ULL, .boot = { 1, 2, 3 } };
@@ -132,7 +145,7 @@ Test(record, damage_is_found)
 /* A record with a right checksum may still say what cannot be. */
 Test(record, nonsense_is_found)
 {
-	struct record_bind good = bind_of(MSG_LIST, MSG_LIST), bad[9];
+	struct record_bind good = bind_of(MSG_LIST, MSG_LIST), bad[12];
 
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
 		bad[i] = good;
@@ -148,6 +161,10 @@ Test(record, nonsense_is_found)
 	bad[7].grant.spi_form = MSG_RUN;
 	bad[7].grant.spis = (uint32_t[]){ 0xfffffffe };
 	bad[8].grant.spi_form = MSG_ANY;
+	bad[9].grant.port_list = (uint16_t[]){ 5000, 0, 7000 };
+	bad[10].grant.port_form = MSG_RUN;
+	bad[10].grant.port_first = 0;
+	bad[11].grant.spis = (uint32_t[]){ 0x5000, 0, 0x100 };
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
 		cr_assert(record_decode(3, bytes, record_bind_encode(3, &bad[i], bytes), &out), "%zu", i);
 	cr_assert_null(record_decode(3, bytes, record_bind_encode(3, &good, bytes), &out));

@@ -231,10 +231,15 @@ static const char *read_ports(struct reader *r, struct pool_grant *grant, uint16
 	if (grant->port_count > RSIP_PORTS_MAX || !grant->port_count != (grant->port_form == MSG_NOT_NEEDED) ||
 	    grant->port_first + grant->port_count > 65536)
 		return "a number of ports that cannot be";
+	if (grant->port_form == MSG_RUN && !grant->port_first)
+		return "a run from port 0";
 	if (grant->port_form != MSG_LIST)
 		return NULL;
-	for (unsigned int i = 0; i < grant->port_count; i++)
+	for (unsigned int i = 0; i < grant->port_count; i++) {
 		list[i] = read_u16(r);
+		if (!list[i])
+			return "port 0 in a list";
+	}
 	grant->port_list = list;
 	return NULL;
 }
@@ -249,12 +254,15 @@ static const char *read_spis(struct reader *r, struct pool_grant *grant, uint32_
 	grant->spis = list;
 	grant->spi_form = read_u8(r);
 	if (grant->spi_form == MSG_LIST) {
-		for (unsigned int i = 0; i < grant->spi_count && !r->failed; i++)
+		for (unsigned int i = 0; i < grant->spi_count; i++) {
 			list[i] = read_u32(r);
+			if (!list[i])
+				return "SPI 0 in a list";
+		}
 		return NULL;
 	}
 	first = read_u32(r);
-	if (grant->spi_form != MSG_RUN || first > UINT32_MAX - grant->spi_count)
+	if (grant->spi_form != MSG_RUN || !first || first > UINT32_MAX - (grant->spi_count - 1u))
 		return "a run of SPIs that cannot be";
 	for (unsigned int i = 0; i < grant->spi_count; i++)
 		list[i] = first + i;
