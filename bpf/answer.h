@@ -65,6 +65,7 @@ static __always_inline bool answer_fits(const void *data, const void *end, struc
 		return false;
 	if (p->ip.proto != IPPROTO_ICMP)
 		return true;
+	p->kind = PACKET_PROTOCOL;	/* a first fragment says it as well */
 	return icmp_read(data, end, p) && icmp_class(p->icmp_type) != ICMP_CLASS_ERROR;
 }
 
@@ -139,10 +140,11 @@ static __always_inline bool answer_ethernet(void *data, const void *end, const s
 }
 
 /*
- * Makes the answer of the frame: cut behind the quote, headers in front of it.
- * `link_len`: where the outermost IPv4 header stands.
+ * Makes the answer of the frame, cut behind the quote, headers in front of it,
+ * and sends it back. Not by XDP_TX: that waits in a veth whose other end has no
+ * XDP program. `link_len`: where the outermost IPv4 header stands.
  */
-static __always_inline bool answer_make(struct xdp_md *ctx, const struct packet *p, __u32 link_len,
+static __always_inline bool answer_send(struct xdp_md *ctx, const struct packet *p, __u32 link_len,
 					const struct answer *a)
 {
 	__u32 push = a->tunnel.proto ? outer_len(a->tunnel.proto) : 0;
@@ -162,5 +164,5 @@ static __always_inline bool answer_make(struct xdp_md *ctx, const struct packet 
 	    (push && !outer_put(data + link_len, end, &a->tunnel, ANSWER_LEN + quote + push)))
 		return false;
 	icmp->checksum = ~answer_sum(ctx, link_len + push + IPV4_LEN, ICMP_LEN + quote);
-	return true;
+	return bpf_redirect_map(&rsip_devices, ctx->ingress_ifindex, 0) == XDP_REDIRECT;
 }

@@ -116,6 +116,22 @@ struct {
 	__type(value, struct rsip_outspi_set);
 } rsip_outspis SEC(".maps");
 
+/* Fragmented packets that are under way. Both sides write, rsipd removes. Fixed. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 1 << 14);
+	__uint(pinning, LIBBPF_PIN_BY_NAME);
+	__type(key, struct rsip_fragment_key);
+	__type(value, struct rsip_fragment);
+} rsip_fragments SEC(".maps");
+
+/* Fragments for rsipd, apart from rsip_events: a flood of them drowns nothing else. About 250. */
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 1 << 20);
+	__uint(pinning, LIBBPF_PIN_BY_NAME);
+} rsip_slow SEC(".maps");
+
 /* How many ICMP errors N may send. Both sides. Fixed: datapath.h. */
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);

@@ -141,6 +141,14 @@ static __always_inline enum packet_kind parse_ipv4(const void *at, const void *e
 	return ip->frag & bpf_htons(IPV4_FRAGMENT) ? PACKET_FRAGMENT : PACKET_PROTOCOL;
 }
 
+/* Identification of the header at `at`, which was parsed. */
+static __always_inline __be16 ip_id(const void *at, const void *end)
+{
+	const struct iphdr *header = at;
+
+	return at + IPV4_LEN > end ? 0 : header->id;
+}
+
 /* In two loads: what follows IPv4 is aligned to 4 bytes, which some machines insist on. */
 static __always_inline __u64 cookie_read(const void *at)
 {
@@ -170,8 +178,9 @@ static __always_inline enum packet_kind parse_natt(const void *payload, const vo
 	return PACKET_IKE;
 }
 
+/* `first`: of a first fragment, whose UDP length is that of the whole packet. */
 static __always_inline enum packet_kind parse_udp(const void *at, const void *end, __u32 room,
-						  enum packet_side side, struct packet *p)
+						  enum packet_side side, bool first, struct packet *p)
 {
 	const struct udphdr *udp = at;
 	__be16 leased;
@@ -180,8 +189,10 @@ static __always_inline enum packet_kind parse_udp(const void *at, const void *en
 	if (room < UDP_LEN || at + UDP_LEN > end)
 		return PACKET_MALFORMED;
 	len = bpf_ntohs(udp->len);
-	if (len < UDP_LEN || len > room)
+	if (len < UDP_LEN || (len > room && !first))
 		return PACKET_MALFORMED;
+	if (len > room)
+		len = room;
 	p->sport = udp->source;
 	p->dport = udp->dest;
 	p->ports = true;
@@ -246,14 +257,14 @@ static __always_inline enum packet_kind parse_ah(const void *at, const void *end
 
 /* What p->ip, which stands at `at`, carries. */
 static __always_inline enum packet_kind parse_payload(const void *at, const void *end,
-						      enum packet_side side, struct packet *p)
+						      enum packet_side side, bool first, struct packet *p)
 {
 	__u32 room = p->ip.len - p->ip.header;
 
 	at += p->ip.header;
 	switch (p->ip.proto) {
 	case IPPROTO_UDP:
-		return parse_udp(at, end, room, side, p);
+		return parse_udp(at, end, room, side, first, p);
 	case IPPROTO_TCP:
 		return parse_tcp(at, end, room, p);
 	case RSIP_PROTO_ESP:
@@ -284,7 +295,7 @@ static __always_inline void parse_plain(const void *data, const void *end, struc
 {
 	parse_plain_header(data, end, p);
 	if (p->kind == PACKET_PROTOCOL)
-		p->kind = parse_payload(data + p->ip_at, end, SIDE_PUBLIC, p);
+		p->kind = parse_payload(data + p->ip_at, end, SIDE_PUBLIC, false, p);
 }
 
 #define GRE_CHECKSUM	0x8000
@@ -348,5 +359,14 @@ static __always_inline void parse_tunnelled(const void *data, const void *end, s
 {
 	parse_tunnelled_header(data, end, p);
 	if (p->kind == PACKET_PROTOCOL)
-		p->kind = parse_payload(data + p->ip_at, end, SIDE_PRIVATE, p);
+		p->kind = parse_payload(data + p->ip_at, end, SIDE_PRIVATE, false, p);
+}
+
+/* After parse_*_header(): what a whole packet carries, or a first fragment, as far as it goes. */
+static __always_inline void parse_first(const void *data, const void *end, enum packet_side side, struct packet *p)
+{
+	bool first = p->kind == PACKET_FRAGMENT && p->ip.len && !(p->ip.frag & bpf_htons(IPV4_OFFSET));
+
+	if (first || p->kind == PACKET_PROTOCOL)
+		p->kind = parse_payload(data + p->ip_at, end, side, first, p);
 }

@@ -136,6 +136,18 @@ static __always_inline enum rsip_outcome relay_policy_inbound(const struct packe
 	return policy_inbound(&seen, lease);
 }
 
+/* A reply to what a host asked. */
+static __always_inline enum rsip_outcome relay_reply(const struct packet *p, const struct rsip_address *address,
+						     struct lease *lease)
+{
+	struct rsip_echo_key key;
+
+	echo_key(p->ip.dst, p->ip.src, icmp_request_of(p->icmp_type), p, &key);
+	if (!(address && lease_get(&address->whole, lease)) && !echo_find(&key, lease))
+		return RSIP_IN_ICMP;
+	return policy_inbound(p, lease);
+}
+
 /* Finds the host of a message from outside; `sent` is its outcome when it is delivered. */
 static __always_inline enum rsip_outcome relay_inbound(const void *data, const void *end, struct packet *p,
 						       struct lease *lease, enum rsip_outcome *sent)
@@ -143,13 +155,11 @@ static __always_inline enum rsip_outcome relay_inbound(const void *data, const v
 	const struct rsip_address *address = address_of(p->ip.dst);
 	bool whole = address && lease_get(&address->whole, lease);
 	struct packet q = {};
-	struct rsip_echo_key key;
 
 	switch (icmp_class(p->icmp_type)) {
 	case ICMP_CLASS_REPLY:
 		*sent = RSIP_IN_ICMP_REPLY;
-		echo_key(p->ip.dst, p->ip.src, icmp_request_of(p->icmp_type), p, &key);
-		return whole || echo_find(&key, lease) ? policy_inbound(p, lease) : RSIP_IN_ICMP;
+		return relay_reply(p, address, lease);
 	case ICMP_CLASS_ERROR:
 		*sent = RSIP_IN_ICMP_ERROR;
 		icmp_quote(data, end, p, SIDE_PRIVATE, &q);

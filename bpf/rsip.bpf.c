@@ -9,6 +9,7 @@
 #include "demux.h"
 #include "encap.h"
 #include "forward.h"
+#include "fragment.h"
 #include "icmp.h"
 #include "learn.h"
 #include "maps.h"
@@ -47,7 +48,7 @@ RARE int tell_peer(struct xdp_md *ctx, int why)
 	a.from = answer_speaker(p.ip.dst, p.ip.dst);
 	if (!answer_fits(data, end, &p) || !answer_allowed(RSIP_BUCKET_PUBLIC))
 		return why;
-	if (!answer_make(ctx, &p, p.ip_at, &a))
+	if (!answer_send(ctx, &p, p.ip_at, &a))
 		return RSIP_ERROR;
 	return why == RSIP_IN_TOO_BIG ? RSIP_IN_TOO_BIG_TOLD : RSIP_IN_TTL_TOLD;
 }
@@ -58,7 +59,8 @@ RARE int learn_cookie_of_peer(struct xdp_md *ctx, __u32 slot, __u32 generation)
 	struct rsip_target target = { slot, generation };
 	struct packet p = {};
 
-	parse_plain((void *)(long)ctx->data, (void *)(long)ctx->data_end, &p);
+	parse_plain_header((void *)(long)ctx->data, (void *)(long)ctx->data_end, &p);
+	parse_first((void *)(long)ctx->data, (void *)(long)ctx->data_end, SIDE_PUBLIC, &p);
 	return p.kind == PACKET_IKE ? learn_from_peer(&p, &target) : RSIP_ERROR;
 }
 
@@ -112,6 +114,94 @@ RARE int icmp_inbound(struct xdp_md *ctx)
 	return why ? why : deliver(ctx, &p, &lease, sent);
 }
 
+/* The first fragment of a packet: whose is it? Its outcome `sent` when it is delivered. */
+static __always_inline enum rsip_outcome first_inbound(const void *data, const void *end, struct packet *p,
+						       const struct rsip_address *address, struct lease *lease,
+						       enum rsip_outcome *sent)
+{
+	parse_first(data, end, SIDE_PUBLIC, p);
+	*sent = RSIP_IN_ESP + p->kind;
+	if (p->kind == PACKET_ICMP) {
+		p->kind = PACKET_PROTOCOL;
+		*sent = RSIP_IN_ICMP_REPLY;
+		if (!icmp_read(data, end, p))
+			return RSIP_IN_FRAGMENT;
+		if (icmp_class(p->icmp_type) == ICMP_CLASS_REPLY)
+			return relay_reply(p, address, lease);
+		return icmp_class(p->icmp_type) == ICMP_CLASS_REQUEST ? RSIP_IN_ICMP_REQUEST : RSIP_IN_ICMP;
+	}
+	/* Without the ports, the SPI or the cookie in it nothing can be decided: a trick */
+	if (p->kind == PACKET_MALFORMED || p->kind == PACKET_IKE_SHORT || p->kind == PACKET_NATT_SHORT)
+		return RSIP_IN_FRAGMENT;
+	if (!demux(p, lease) && !lease_by_address(address, p, lease))
+		return unmatched_inbound(p, address);
+	if (is_spoofed(p->ip.src))
+		return RSIP_IN_SPOOFED;
+	if (lease->new_cookie)
+		return RSIP_IN_NO_COOKIE;	/* nobody begins with a packet so large */
+	*sent = p->kind == PACKET_WHOLE ? RSIP_IN_WHOLE : RSIP_IN_ESP + p->kind;
+	return policy_inbound(p, lease);
+}
+
+/* A fragment for an address of the pool. */
+RARE int fragment_inbound(struct xdp_md *ctx)
+{
+	void *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
+	enum rsip_outcome why = RSIP_GO_ON, sent = RSIP_IN_FRAGMENT_SENT;
+	const struct rsip_address *address;
+	struct rsip_fragment *there = NULL;
+	struct handing what = {};
+	struct packet p = {};
+	struct lease lease = {};
+	enum fragment_way way;
+	struct piece piece;
+
+	parse_plain_header(data, end, &p);
+	if (p.kind != PACKET_FRAGMENT)
+		return RSIP_ERROR;
+	address = address_of(p.ip.dst);
+	if (!address || !(address->flags & RSIP_ADDRESS_POOL))
+		return RSIP_IN_PASS;
+	if (!fragment_place(&p, &piece))
+		return RSIP_IN_FRAGMENT;
+	fragment_key(&p, ip_id(data + p.ip_at, end), &what.key);
+	if (!piece.from) {
+		__u32 state = 0;
+
+		why = first_inbound(data, end, &p, address, &lease, &sent);
+		if (why)
+			state = why == RSIP_IN_PASS || why == RSIP_IN_ICMP_REQUEST ? RSIP_FRAGMENT_PASS : RSIP_FRAGMENT_REFUSED;
+		way = fragment_first(&what.key, &piece, &lease.target, state);
+		if (why)
+			return why;
+	} else {
+		if (address->flags & RSIP_ADDRESS_SHARED && !fragment_find(&what.key, bpf_ktime_get_coarse_ns()))
+			return RSIP_IN_PASS;
+		way = fragment_follow(&what.key, &piece, &there);
+		if (there)
+			lease.target = there->target;
+	}
+	if (way == FRAGMENT_DROP)
+		return RSIP_IN_FRAGMENT;
+	if (way == FRAGMENT_STACK)
+		return RSIP_IN_PASS;
+	if (p.ip.ttl <= 1)
+		return RSIP_IN_TTL;
+	if (way == FRAGMENT_HOLD) {
+		what.kind = RSIP_EVENT_FRAGMENT;
+		what.target = lease.target;
+		what.passed = there ? there->state & RSIP_FRAGMENT_NEXT : 0;
+		what.ip_at = p.ip_at;
+		what.len = p.ip.len;
+		return hand_fragment(ctx, &what) ? RSIP_IN_FRAGMENT_HELD : RSIP_ERROR;
+	}
+	what.target = lease.target;
+	if (piece.from && !lease_get(&what.target, &lease))
+		return RSIP_IN_FRAGMENT;
+	lease.new_cookie = false;
+	return deliver(ctx, &p, &lease, sent);
+}
+
 /* From a peer, perhaps for a host. */
 static __always_inline int inbound(struct xdp_md *ctx, struct packet *p)
 {
@@ -127,7 +217,7 @@ static __always_inline int inbound(struct xdp_md *ctx, struct packet *p)
 			return icmp_inbound(ctx);
 		address = address_of(p->ip.dst);
 		if (!lease_by_address(address, p, &lease))
-			return unmatched_inbound(p, address);
+			return p->kind == PACKET_FRAGMENT ? fragment_inbound(ctx) : unmatched_inbound(p, address);
 	}
 	why = is_spoofed(p->ip.src) ? RSIP_IN_SPOOFED : policy_inbound(p, &lease);
 	return why ? why : deliver(ctx, p, &lease, p->kind == PACKET_WHOLE ? RSIP_IN_WHOLE : RSIP_IN_ESP + p->kind);
@@ -163,7 +253,7 @@ RARE int tell_host(struct xdp_md *ctx, int why)
 	a.from = answer_speaker(p.ip.src, p.outer.dst);
 	if (!answer_fits(data, end, &p) || !answer_allowed(RSIP_BUCKET_PRIVATE))
 		return why;
-	return answer_make(ctx, &p, parse_ethernet(data, end), &a) ? told : RSIP_ERROR;
+	return answer_send(ctx, &p, parse_ethernet(data, end), &a) ? told : RSIP_ERROR;
 }
 
 /* Names a refusal and reports it: see refuse(). The target: of the bind whose rule it was, or 0. */
@@ -177,14 +267,17 @@ RARE int refuse_host(struct xdp_md *ctx, int why, __u32 slot, __u32 generation)
 	return refuse(&p, &lease, why);
 }
 
-/* The packet's new cookie becomes the bind's: see learn(). */
-RARE int learn_cookie(struct xdp_md *ctx, __u32 slot, __u32 generation)
+/* A new cookie, perhaps in a first fragment, becomes the bind's: see learn(). */
+RARE int learn_cookie(struct xdp_md *ctx)
 {
-	struct rsip_target target = { slot, generation };
+	struct lease lease = {};
 	struct packet p = {};
 
-	parse_tunnelled((void *)(long)ctx->data, (void *)(long)ctx->data_end, &p);
-	return p.kind == PACKET_IKE ? learn(&p, &target) : RSIP_ERROR;
+	parse_tunnelled_header((void *)(long)ctx->data, (void *)(long)ctx->data_end, &p);
+	parse_first((void *)(long)ctx->data, (void *)(long)ctx->data_end, SIDE_PRIVATE, &p);
+	if (p.kind != PACKET_IKE || admit(&p, &lease))
+		return RSIP_ERROR;
+	return lease.new_cookie ? learn(&p, &lease.target) : RSIP_GO_ON;
 }
 
 static __always_inline bool is_told_host(enum rsip_outcome why)
@@ -205,7 +298,7 @@ static __always_inline enum rsip_outcome leave(struct xdp_md *ctx, struct packet
 	if (!why && !inside)
 		why = way_check(&way, p, p->ip.len, RSIP_OUT_UNREACHABLE, RSIP_OUT_TOO_BIG);
 	if (!why && lease->new_cookie)
-		why = learn_cookie(ctx, lease->target.bind, lease->target.generation);
+		why = learn_cookie(ctx);
 	if (!why && inside)
 		return turn(ctx);
 	if (!why && (p->kind == PACKET_ESP || p->kind == PACKET_AH || p->kind == PACKET_NATT))
@@ -250,6 +343,122 @@ static __always_inline enum rsip_outcome sent_outbound(enum packet_kind kind)
 	}
 }
 
+/* The first fragment of a packet of a host: may it be sent? Its outcome `sent` when it has left. */
+static __always_inline enum rsip_outcome first_outbound(const void *data, const void *end, struct packet *p,
+							struct lease *lease, enum rsip_outcome *sent)
+{
+	enum rsip_outcome why;
+
+	parse_first(data, end, SIDE_PRIVATE, p);
+	if (p->kind == PACKET_ICMP) {
+		p->kind = PACKET_PROTOCOL;
+		*sent = RSIP_OUT_ICMP_QUERY;
+		if (!icmp_read(data, end, p) || icmp_class(p->icmp_type) > ICMP_CLASS_REPLY ||
+		    icmp_class(p->icmp_type) == ICMP_CLASS_ERROR)
+			return RSIP_OUT_ICMP;
+		why = admit_any(p, lease);
+		if (!why)
+			why = policy_outbound(p, lease);
+		if (!why && icmp_class(p->icmp_type) == ICMP_CLASS_REQUEST)
+			why = echo_learn(p, &lease->target);
+		return why;
+	}
+	if (p->kind == PACKET_MALFORMED || p->kind == PACKET_IKE_SHORT || p->kind == PACKET_NATT_SHORT)
+		return RSIP_OUT_FRAGMENT;
+	why = admit(p, lease);
+	*sent = sent_outbound(p->kind);
+	if (!why)
+		why = policy_outbound(p, lease);
+	if (!why && (p->kind == PACKET_ESP || p->kind == PACKET_AH || p->kind == PACKET_NATT))
+		outspi_note(p, &lease->target);
+	return why;
+}
+
+/* Is it for a tunnel that ends here, from a host that has the address inside? */
+static __always_inline bool is_hosts(const struct packet *p)
+{
+	struct rsip_grant_key key = { .client = p->outer.src, .addr = p->ip.src };
+	const struct rsip_address *address = address_of(p->outer.dst);
+
+	if (!address || !(address->flags & RSIP_ADDRESS_TUNNEL))
+		return false;
+	if (!p->ip.len)
+		return bpf_map_lookup_elem(&rsip_clients, &key.client);
+	return bpf_map_lookup_elem(&rsip_grants, &key);
+}
+
+/* Hands over what begins at `ip_at`. */
+static __always_inline int hold_outbound(struct xdp_md *ctx, const struct packet *p, struct handing *what, __u32 ip_at,
+					 __u32 len)
+{
+	what->tos = p->outer.tos;
+	what->ip_at = ip_at;
+	what->len = len;
+	return hand_fragment(ctx, what) ? RSIP_OUT_FRAGMENT_HELD : RSIP_ERROR;
+}
+
+/* A fragment of a tunnel packet: rsipd puts it together. */
+RARE int outer_outbound(struct xdp_md *ctx)
+{
+	void *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
+	__u32 outer_at = parse_ethernet(data, end);
+	struct handing what = { .kind = RSIP_EVENT_OUTER };
+	struct packet p = {};
+
+	parse_tunnelled_header(data, end, &p);
+	if (p.kind != PACKET_FRAGMENT || p.ip.len || !is_hosts(&p))
+		return RSIP_OUT_FRAGMENT;
+	what.key.src = what.key.client = p.outer.src;
+	what.key.dst = p.outer.dst;
+	what.key.id = ip_id(data + outer_at, end);
+	what.key.proto = p.outer.proto;
+	return hold_outbound(ctx, &p, &what, outer_at, p.outer.len);
+}
+
+/*
+ * A fragment from a host. May it be sent? Its outcome when it has left, or of
+ * its refusal, or RSIP_OUT_FRAGMENT_HELD.
+ */
+RARE int fragment_outbound(struct xdp_md *ctx)
+{
+	void *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
+	enum rsip_outcome why, sent = RSIP_OUT_FRAGMENT_SENT;
+	struct rsip_fragment *there = NULL;
+	struct handing what = {};
+	struct packet p = {};
+	struct lease lease = {};
+	enum fragment_way way;
+	struct piece piece;
+
+	parse_tunnelled_header(data, end, &p);
+	if (p.kind != PACKET_FRAGMENT || !p.ip.len || !is_hosts(&p))
+		return RSIP_OUT_FRAGMENT;
+	if (!fragment_place(&p, &piece))
+		return RSIP_OUT_FRAGMENT;
+	fragment_key(&p, ip_id(data + p.ip_at, end), &what.key);
+	if (!piece.from) {
+		why = first_outbound(data, end, &p, &lease, &sent);
+		way = fragment_first(&what.key, &piece, &lease.target, why ? RSIP_FRAGMENT_REFUSED : 0);
+		if (why)
+			return why;
+	} else {
+		way = fragment_follow(&what.key, &piece, &there);
+		if (there)
+			lease.target = there->target;
+	}
+	if (way != FRAGMENT_SEND && way != FRAGMENT_HOLD)
+		return RSIP_OUT_FRAGMENT;
+	if (p.ip.ttl <= 1)
+		return RSIP_OUT_TTL;
+	what.target = lease.target;
+	if (way == FRAGMENT_HOLD) {
+		what.kind = RSIP_EVENT_FRAGMENT;
+		what.passed = there ? there->state & RSIP_FRAGMENT_NEXT : 0;
+		return hold_outbound(ctx, &p, &what, p.ip_at, p.ip.len);
+	}
+	return piece.from && !lease_get(&what.target, &lease) ? RSIP_OUT_FRAGMENT : sent;
+}
+
 /* From a host through its tunnel, perhaps to a peer. */
 static __always_inline enum rsip_outcome outbound(struct xdp_md *ctx, struct packet *p)
 {
@@ -262,10 +471,14 @@ static __always_inline enum rsip_outcome outbound(struct xdp_md *ctx, struct pac
 	if (!why)
 		why = policy_outbound(p, &lease);
 	sent = sent_outbound(p->kind);
-	if (why == RSIP_OUT_ICMP) {
-		sent = icmp_outbound(ctx);
-		why = sent == RSIP_OUT_ICMP_ERROR || sent == RSIP_OUT_ICMP_QUERY ? RSIP_GO_ON : sent;
+	if (why == RSIP_OUT_ICMP || why == RSIP_OUT_FRAGMENT) {
+		sent = why == RSIP_OUT_ICMP ? icmp_outbound(ctx) :
+		       p->ip.len ? fragment_outbound(ctx) : outer_outbound(ctx);
+		why = outcome_forwards(sent) ? RSIP_GO_ON : sent;
+		lease.new_cookie = sent == RSIP_OUT_IKE;
 	}
+	if (why == RSIP_OUT_FRAGMENT_HELD)
+		return why;
 	if (why)
 		return why == RSIP_OUT_TTL ? why : refuse_host(ctx, why, lease.target.bind, lease.target.generation);
 	return leave(ctx, p, &lease, sent);

@@ -8,13 +8,18 @@
 #define ACTION_PASS	XDP_PASS
 #define ACTION_DROP	XDP_DROP
 #define ACTION_HAND	XDP_DROP
-#define ACTION_ANSWER	XDP_TX
+#define ACTION_ANSWER	XDP_REDIRECT
 static const __u8 actions[RSIP_OUTCOME_COUNT] = {
 	[RSIP_GO_ON] = XDP_ABORTED,	/* never */
 #define X(name, verdict, text) [RSIP_##name] = ACTION_##verdict,
 	RSIP_OUTCOMES(X)
 #undef X
 };
+
+static __always_inline bool outcome_forwards(__u32 why)
+{
+	return why < RSIP_OUTCOME_COUNT && actions[why] == XDP_REDIRECT;
+}
 
 static __always_inline int finish(enum rsip_outcome why, __u32 frame_len)
 {

@@ -29,7 +29,7 @@ static __always_inline void parse_turned(const void *data, const void *end, stru
 {
 	parse_tunnelled_header(data, end, p);
 	if (p->kind == PACKET_PROTOCOL)
-		p->kind = parse_payload(data + p->ip_at, end, SIDE_PUBLIC, p);
+		p->kind = parse_payload(data + p->ip_at, end, SIDE_PUBLIC, false, p);
 }
 
 /* Whose is it? On one address a cookie is its sender's, and tells of no other host. */

@@ -238,6 +238,34 @@ struct rsip_bucket {		/* value of rsip_buckets, per CPU: ICMP errors that N may 
 #define RSIP_BUCKET_BURST	100
 #define RSIP_BUCKET_RATE	1000	/* in a second, on each CPU */
 
+/* --- fragments ------------------------------------------------------------- */
+
+/*
+ * The first fragment of a packet decides by its ports or SPI, the others
+ * follow it (IN-16, EG-12). Entries older than RSIP_FRAGMENT_SECONDS are gone.
+ */
+struct rsip_fragment_key {	/* rsip_fragments */
+	__be32 src;
+	__be32 dst;
+	__be32 client;		/* Xa, of what X sends; else 0 */
+	__be16 id;
+	__u8   proto;
+	__u8   pad;		/* 0 */
+};
+
+struct rsip_fragment {
+	struct rsip_target target;	/* whose; generation 0: the first fragment has not come yet */
+	__u64 time;		/* of the last change, ns of the coarse monotonic clock */
+	__u32 state;		/* RSIP_FRAGMENT_* */
+	__u32 pad;		/* 0 */
+};
+
+#define RSIP_FRAGMENT_NEXT	0x0ffff	/* up to here all have gone on in order, in units of 8 bytes */
+#define RSIP_FRAGMENT_SLOW	0x10000	/* some came out of order: rsipd has all the others */
+#define RSIP_FRAGMENT_REFUSED	0x20000	/* the first may not pass, so none may */
+#define RSIP_FRAGMENT_PASS	0x40000	/* the first was left to the stack */
+#define RSIP_FRAGMENT_SECONDS	5
+
 /* --- next hops ----------------------------------------------------------- */
 
 #define RSIP_VLANS	2	/* tags of a frame: one, or QinQ */
@@ -296,6 +324,9 @@ struct rsip_event_cookie {	/* a cookie was learned (IKE-13) */
 	struct rsip_cookie_key key;
 };
 
+#define RSIP_EVENT_FRAGMENT	4	/* in rsip_slow */
+#define RSIP_EVENT_OUTER	5	/* in rsip_slow */
+
 #define RSIP_EVENT_PACKET_MAX	4096
 
 struct rsip_event_resolve {	/* a packet whose next hop is not known yet */
@@ -305,6 +336,20 @@ struct rsip_event_resolve {	/* a packet whose next hop is not known yet */
 	__u32 inbound;		/* 1: towards a host, 0: towards a peer */
 	__u32 len;		/* bytes that follow; a longer packet is not handed over */
 	__u8  packet[RSIP_EVENT_PACKET_MAX];	/* from the (outer) IPv4 header on, ready to be sent */
+};
+
+/*
+ * A fragment for rsipd, as it came, from its IPv4 header on: one out of order
+ * (RSIP_EVENT_FRAGMENT), or one of a tunnel packet (RSIP_EVENT_OUTER).
+ */
+struct rsip_event_fragment {
+	__u32 kind;
+	__u32 passed;		/* as RSIP_FRAGMENT_NEXT: what went on without rsipd */
+	struct rsip_target target;	/* generation 0: not known yet */
+	struct rsip_fragment_key key;
+	__u32 tos;		/* of the tunnel header, of what X sends */
+	__u32 len;		/* bytes that follow */
+	__u8  packet[RSIP_EVENT_PACKET_MAX];
 };
 
 struct rsip_event_violation {	/* a host sent what it may not: each kind once until the daemon clears `reported` */
@@ -384,7 +429,11 @@ struct rsip_event_violation {	/* a host sent what it may not: each kind once unt
 	X(OUT_TTL_TOLD,		ANSWER,	 "TTL would reach 0: the host was told") \
 	X(OUT_UNREACHABLE_TOLD,	ANSWER,	 "no way to the peer: the host was told") \
 	X(IN_SPOOFED,		DROP,	 "source inside the private realm or a pool") \
-	X(OUT_TURNED,		FORWARD, "from a host to a leased address: turned round to its host")
+	X(OUT_TURNED,		FORWARD, "from a host to a leased address: turned round to its host") \
+	X(IN_FRAGMENT_SENT,	FORWARD, "fragment that follows its first, to the host") \
+	X(IN_FRAGMENT_HELD,	HAND,	 "fragment out of order: rsipd holds it until its first came") \
+	X(OUT_FRAGMENT_SENT,	FORWARD, "fragment that follows its first, from a host") \
+	X(OUT_FRAGMENT_HELD,	HAND,	 "fragment out of order, or of a tunnel packet: rsipd has it")
 
 enum rsip_outcome {
 	RSIP_GO_ON,		/* not an outcome: the next step decides. Its counter stays 0 */
@@ -414,6 +463,8 @@ _Static_assert(sizeof(struct rsip_grant_key) == 12, "hidden padding");
 _Static_assert(sizeof(struct rsip_grant) == 24, "hidden padding");
 _Static_assert(sizeof(struct rsip_echo_key) == 16, "hidden padding");
 _Static_assert(sizeof(struct rsip_echo) == 16, "hidden padding");
+_Static_assert(sizeof(struct rsip_fragment_key) == 16, "hidden padding");
+_Static_assert(sizeof(struct rsip_fragment) == 24, "hidden padding");
 _Static_assert(sizeof(struct rsip_outspi_set) == 64, "not one cache line");
 _Static_assert(sizeof(struct rsip_nexthop) == 32, "hidden padding");
 _Static_assert(sizeof(struct rsip_route) == 8, "hidden padding");

@@ -162,6 +162,7 @@ struct read {
 	bool ports;		/* that the flow policy can see */
 	uint32_t spi;
 	uint64_t cookie;
+	bool first;		/* a first fragment: UDP's length is that of the whole packet */
 };
 
 /* The IPv4 part of a frame; length 0: none, or no addresses. */
@@ -216,7 +217,7 @@ static enum kind read_udp(struct bytes udp, enum side side, struct read *r)
 	unsigned int port;
 	struct bytes data;
 
-	if (udp.len < 8 || get16(udp, 4) < 8 || get16(udp, 4) > udp.len)
+	if (udp.len < 8 || get16(udp, 4) < 8 || (get16(udp, 4) > udp.len && !r->first))
 		return K_BAD;
 	r->sport = get16(udp, 0);
 	r->dport = get16(udp, 2);
@@ -717,18 +718,24 @@ static const struct world_bind *whose_icmp(struct model *m, const struct read *r
 	return bind_of_port(q.src, q.sport);
 }
 
-/* Into the tunnel of the bind, as `seen` by its policy. */
-static void deliver(struct model *m, const struct frame *in, const struct read *r, const struct read *seen,
-		    uint32_t peer, const struct world_bind *bind, bool is_new, enum rsip_outcome sent,
-		    struct verdict *out)
+/* What the policy of the bind says to what it sees. */
+static enum rsip_outcome judge(const struct read *r, const struct read *seen, uint32_t peer,
+			       const struct world_bind *bind)
+{
+	if ((peer && peer != seen->src) || !may_talk(bind, seen, seen->src, seen->sport))
+		return RSIP_IN_REMOTE;
+	return get8(r->ip, 8) <= 1 ? RSIP_IN_TTL : RSIP_GO_ON;
+}
+
+/* Into the tunnel of the bind, if `why` is no reason against it. */
+static void deliver(struct model *m, const struct frame *in, const struct read *r, enum rsip_outcome why,
+		    const struct world_bind *bind, bool is_new, enum rsip_outcome sent, struct verdict *out)
 {
 	const struct world_hop *hop = &world_hops[bind->hop];
 	size_t push = bind->tunnel == RSIP_PROTO_GRE ? 24 : 20, len = r->ip.len + push;
 
-	if ((peer && peer != seen->src) || !may_talk(bind, seen, seen->src, seen->sport))
-		out->outcome = RSIP_IN_REMOTE;
-	else if (get8(r->ip, 8) <= 1)
-		out->outcome = RSIP_IN_TTL;
+	if (why)
+		out->outcome = why;
 	else if (hop->state == RSIP_NEXTHOP_REJECT)
 		out->outcome = RSIP_IN_UNREACHABLE;
 	else if (hop->state == RSIP_NEXTHOP_VALID && len > hop->mtu && get16(r->ip, 6) & 0x4000)
@@ -762,12 +769,163 @@ static void public_icmp(struct model *m, const struct frame *in, struct read *r,
 	if (class == ICMP_ERROR || class == ICMP_REPLY)
 		bind = whose_icmp(m, r, &seen, &peer, &sent);
 	if (bind) {
-		deliver(m, in, r, &seen, peer, bind, false, sent, out);
+		deliver(m, in, r, judge(r, &seen, peer, bind), bind, false, sent, out);
 		return;
 	}
 	out->outcome = nobodys(r);
 	if (out->outcome == RSIP_IN_ICMP && class == ICMP_REQUEST)
 		out->outcome = RSIP_IN_ICMP_REQUEST;
+}
+
+/* --- fragments ----------------------------------------------------------------------- */
+
+struct place {
+	unsigned int from, to;	/* in units of 8 bytes */
+	bool last;
+};
+
+static bool place_of(struct bytes ip, struct place *out)
+{
+	size_t header = (get8(ip, 0) & 15) * 4, len = ip.len - header;
+
+	out->from = get16(ip, 6) & 0x1fff;
+	out->to = out->from + (unsigned int)((len + 7) / 8);
+	out->last = !(get16(ip, 6) & 0x2000);
+	return len && header + out->from * 8 + len <= 65535 && (out->last || len % 8 == 0);
+}
+
+static struct model_fragments *fragments_of(struct model *m, uint32_t client, const struct read *r)
+{
+	for (size_t i = 0; i < m->fragments_count; i++) {
+		struct model_fragments *there = &m->fragments[i];
+
+		if (there->src == r->src && there->dst == r->dst && there->client == client &&
+		    there->id == get16(r->ip, 4) && there->proto == get8(r->ip, 9))
+			return there;
+	}
+	return NULL;
+}
+
+static struct model_fragments *fragments_new(struct model *m, uint32_t client, const struct read *r)
+{
+	struct model_fragments *there = fragments_of(m, client, r);
+
+	if (!there) {
+		cr_assert_lt(m->fragments_count, MODEL_NOTES);
+		there = &m->fragments[m->fragments_count++];
+	}
+	*there = (struct model_fragments){ r->src, r->dst, client, get16(r->ip, 4), get8(r->ip, 9), 0, IN_ORDER, NULL };
+	return there;
+}
+
+enum go { GO, HOLD, DROP, STACK };
+
+/* A first fragment that may go to (or from) `bind`, or may not. */
+static enum go first_came(struct model *m, uint32_t client, const struct read *r, const struct place *where,
+			  const struct world_bind *bind, enum rsip_outcome why)
+{
+	struct model_fragments *there = fragments_of(m, client, r);
+
+	if (there && there->state == SLOW)
+		return HOLD;
+	there = fragments_new(m, client, r);
+	there->next = where->to;
+	there->bind = bind;
+	if (why)
+		there->state = why == RSIP_IN_PASS || why == RSIP_IN_ICMP_REQUEST ? PASSED : REFUSED;
+	return GO;
+}
+
+static enum go later_came(struct model *m, uint32_t client, const struct read *r, const struct place *where,
+			  const struct world_bind **bind)
+{
+	struct model_fragments *there = fragments_of(m, client, r);
+
+	if (!there) {
+		fragments_new(m, client, r)->state = SLOW;
+		return HOLD;
+	}
+	*bind = there->bind;
+	if (there->state != IN_ORDER)
+		return there->state == SLOW ? HOLD : there->state == REFUSED ? DROP : STACK;
+	if (where->from < there->next)
+		return DROP;
+	if (where->from > there->next) {
+		there->state = SLOW;
+		return HOLD;
+	}
+	there->next = where->to;
+	return GO;
+}
+
+/* By whose bind, or why not. Fills r as far as the first fragment can be read. */
+static enum rsip_outcome first_inbound(struct model *m, struct read *r, const struct world_bind **bind,
+				       enum rsip_outcome *sent)
+{
+	static const enum rsip_outcome outcomes[] = {
+		[K_ESP] = RSIP_IN_ESP,	 [K_AH] = RSIP_IN_AH,	  [K_IKE] = RSIP_IN_IKE,
+		[K_NATT] = RSIP_IN_NATT, [K_PORT] = RSIP_IN_PORT, [K_WHOLE] = RSIP_IN_WHOLE,
+	};
+	uint32_t peer;
+	bool is_new;
+
+	r->first = true;
+	r->kind = read_payload(payload_of(r->ip), get8(r->ip, 9), PUBLIC, r);
+	if (r->kind == K_ICMP) {
+		struct bytes message = icmp_of(r);
+		struct read seen = *r;
+
+		if (!message.len)
+			return RSIP_IN_FRAGMENT;
+		if (icmp_class(get8(message, 0)) == ICMP_REQUEST)
+			return RSIP_IN_ICMP_REQUEST;
+		*bind = icmp_class(get8(message, 0)) == ICMP_REPLY ? whose_icmp(m, r, &seen, &peer, sent) : NULL;
+		return *bind ? judge(r, r, 0, *bind) : RSIP_IN_ICMP;
+	}
+	if (r->kind == K_BAD || r->kind == K_SHORT || r->kind == K_CUT)
+		return RSIP_IN_FRAGMENT;
+	*bind = whose(m, r, &peer, &is_new);
+	if (!*bind)
+		return nobodys(r);
+	*sent = outcomes[r->kind];
+	if (is_inside(r->src))
+		return RSIP_IN_SPOOFED;
+	return is_new ? RSIP_IN_NO_COOKIE : judge(r, r, peer, *bind);
+}
+
+static void public_fragment(struct model *m, const struct frame *in, struct read *r, struct verdict *out)
+{
+	enum rsip_outcome why = RSIP_GO_ON, sent = RSIP_IN_FRAGMENT_SENT;
+	const struct world_bind *bind = NULL;
+	struct place where;
+	enum go go;
+
+	out->outcome = RSIP_IN_PASS;
+	if (!(flags_of(r->dst) & RSIP_ADDRESS_POOL))
+		return;
+	out->outcome = RSIP_IN_FRAGMENT;
+	if (!place_of(r->ip, &where))
+		return;
+	if (where.from) {
+		if (flags_of(r->dst) & RSIP_ADDRESS_SHARED && !fragments_of(m, 0, r)) {
+			out->outcome = RSIP_IN_PASS;
+			return;
+		}
+		go = later_came(m, 0, r, &where, &bind);
+		why = go == GO || go == HOLD ? (get8(r->ip, 8) <= 1 ? RSIP_IN_TTL : RSIP_GO_ON) : RSIP_IN_FRAGMENT;
+		if (go == STACK)
+			why = RSIP_IN_PASS;
+	} else {
+		why = first_inbound(m, r, &bind, &sent);
+		go = first_came(m, 0, r, &where, bind, why);
+	}
+	out->outcome = why;
+	if (why == RSIP_IN_TTL)
+		tell_peer(in, r, 0, out);
+	else if (!why && go == HOLD)
+		out->outcome = RSIP_IN_FRAGMENT_HELD;
+	else if (!why)
+		deliver(m, in, r, RSIP_GO_ON, bind, false, sent, out);
 }
 
 static void model_public(struct model *m, const struct frame *in, struct verdict *out)
@@ -794,7 +952,9 @@ static void model_public(struct model *m, const struct frame *in, struct verdict
 	if (bind && is_inside(r.src))
 		out->outcome = RSIP_IN_SPOOFED;
 	else if (bind)
-		deliver(m, in, &r, &r, peer, bind, is_new, sent[r.kind], out);
+		deliver(m, in, &r, judge(&r, &r, peer, bind), bind, is_new, sent[r.kind], out);
+	else if (r.kind == K_FRAGMENT)
+		public_fragment(m, in, &r, out);
 	else
 		out->outcome = nobodys(&r);
 }
@@ -969,7 +1129,7 @@ static void turn_round(struct model *m, const struct frame *in, struct bytes out
 	bind = whose(m, &back, &peer, &is_new);
 	out->outcome = RSIP_OUT_UNREACHABLE;
 	if (bind && (back.kind != K_IKE || addr(bind->client) != get32(outer, 12)))
-		deliver(m, in, &back, &back, peer, bind, is_new, RSIP_OUT_TURNED, out);
+		deliver(m, in, &back, judge(&back, &back, peer, bind), bind, is_new, RSIP_OUT_TURNED, out);
 	switch (out->outcome) {
 	case RSIP_OUT_TURNED:
 	case RSIP_ERROR:
@@ -1098,17 +1258,82 @@ static void private_icmp(struct model *m, const struct frame *in, struct bytes o
 		leave(m, in, outer, r, bind, false, class == ICMP_ERROR ? RSIP_OUT_ICMP_ERROR : RSIP_OUT_ICMP_QUERY, out);
 }
 
+static const enum rsip_outcome unfit[] = {
+	[K_FRAGMENT] = RSIP_OUT_FRAGMENT, [K_TUNNEL] = RSIP_OUT_NESTED,
+	[K_OTHER] = RSIP_OUT_PROTOCOL, [K_BAD] = RSIP_OUT_MALFORMED,
+};
+
+static const enum rsip_outcome sent_outbound[] = {
+	[K_ESP] = RSIP_OUT_ESP,	  [K_AH] = RSIP_OUT_AH,	    [K_IKE] = RSIP_OUT_IKE,
+	[K_NATT] = RSIP_OUT_NATT, [K_PORT] = RSIP_OUT_PORT, [K_KEEPALIVE] = RSIP_OUT_NATT,
+	[K_WHOLE] = RSIP_OUT_WHOLE,
+};
+
+static enum rsip_outcome first_outbound(struct model *m, struct bytes outer, struct read *r,
+					const struct world_bind **bind, bool *is_new, enum rsip_outcome *sent)
+{
+	enum rsip_outcome why;
+
+	r->first = true;
+	r->kind = read_payload(payload_of(r->ip), get8(r->ip, 9), PRIVATE, r);
+	if (r->kind == K_ICMP) {
+		struct bytes message = icmp_of(r);
+		int class = message.len ? icmp_class(get8(message, 0)) : ICMP_NEITHER;
+
+		*sent = RSIP_OUT_ICMP_QUERY;
+		if (class != ICMP_REQUEST && class != ICMP_REPLY)
+			return RSIP_OUT_ICMP;
+		*bind = any_bind(get32(outer, 12), r, &why);
+		why = *bind ? policy(outer, r, *bind) : why;
+		return !why && class == ICMP_REQUEST ? learn_request(m, *bind, r, message) : why;
+	}
+	if (r->kind == K_BAD || r->kind == K_SHORT || r->kind == K_CUT)
+		return RSIP_OUT_FRAGMENT;
+	*bind = whole_bind(get32(outer, 12), r);
+	if (!*bind && r->kind > K_CUT)
+		return unfit[r->kind];
+	if (!*bind)
+		*bind = allowed_by(m, get32(outer, 12), r, is_new, &why);
+	why = *bind ? policy(outer, r, *bind) : why;
+	*sent = sent_outbound[r->kind];
+	if (!why && (r->kind == K_ESP || r->kind == K_AH || r->kind == K_NATT))
+		note(m, &(struct model_note){ r->kind == K_AH ? 51 : 50, 0, r->src, r->dst, r->spi, *bind });
+	return why;
+}
+
+static void private_fragment(struct model *m, const struct frame *in, struct bytes outer, struct read *r,
+			     struct verdict *out)
+{
+	enum rsip_outcome why, sent = RSIP_OUT_FRAGMENT_SENT;
+	const struct world_bind *bind = NULL;
+	uint32_t client = get32(outer, 12);
+	bool is_new = false;
+	struct place where;
+	enum go go;
+
+	out->outcome = reason(outer, r, RSIP_OUT_FRAGMENT);
+	if (out->outcome != RSIP_OUT_FRAGMENT || !place_of(r->ip, &where))
+		return;
+	if (where.from) {
+		go = later_came(m, client, r, &where, &bind);
+		why = go != GO && go != HOLD ? RSIP_OUT_FRAGMENT : get8(r->ip, 8) <= 1 ? RSIP_OUT_TTL : RSIP_GO_ON;
+	} else {
+		why = first_outbound(m, outer, r, &bind, &is_new, &sent);
+		go = first_came(m, client, r, &where, bind, why ? RSIP_OUT_FRAGMENT : RSIP_GO_ON);
+	}
+	out->outcome = why;
+	if (why == RSIP_OUT_TTL)
+		tell_host(in, outer, r, 0, out);
+	else if (why)
+		out->outcome = reason(outer, r, why);
+	else if (go == HOLD)
+		out->outcome = RSIP_OUT_FRAGMENT_HELD;
+	else
+		leave(m, in, outer, r, bind, is_new, sent, out);
+}
+
 static void model_private(struct model *m, const struct frame *in, struct verdict *out)
 {
-	static const enum rsip_outcome unfit[] = {
-		[K_FRAGMENT] = RSIP_OUT_FRAGMENT, [K_TUNNEL] = RSIP_OUT_NESTED,
-		[K_OTHER] = RSIP_OUT_PROTOCOL, [K_BAD] = RSIP_OUT_MALFORMED,
-	};
-	static const enum rsip_outcome sent[] = {
-		[K_ESP] = RSIP_OUT_ESP,	  [K_AH] = RSIP_OUT_AH,	    [K_IKE] = RSIP_OUT_IKE,
-		[K_NATT] = RSIP_OUT_NATT, [K_PORT] = RSIP_OUT_PORT, [K_KEEPALIVE] = RSIP_OUT_NATT,
-		[K_WHOLE] = RSIP_OUT_WHOLE,
-	};
 	const struct world_bind *bind;
 	enum rsip_outcome why = RSIP_GO_ON;
 	struct bytes outer = ipv4_of(in), inside;
@@ -1125,6 +1350,8 @@ static void model_private(struct model *m, const struct frame *in, struct verdic
 	outer = head(outer, get16(outer, 2));
 	if (is_fragment(outer)) {
 		out->outcome = reason(outer, NULL, RSIP_OUT_FRAGMENT);
+		if (out->outcome == RSIP_OUT_FRAGMENT)
+			out->outcome = RSIP_OUT_FRAGMENT_HELD;
 		return;
 	}
 	inside = tunnelled(outer);
@@ -1136,6 +1363,10 @@ static void model_private(struct model *m, const struct frame *in, struct verdic
 	bind = r.kind == K_BAD ? NULL : whole_bind(get32(outer, 12), &r);
 	if (!bind && r.kind == K_ICMP) {
 		private_icmp(m, in, outer, &r, out);
+		return;
+	}
+	if (!bind && r.kind == K_FRAGMENT) {
+		private_fragment(m, in, outer, &r, out);
 		return;
 	}
 	if (!bind && r.kind > K_CUT) {
@@ -1152,7 +1383,7 @@ static void model_private(struct model *m, const struct frame *in, struct verdic
 	else if (why)
 		out->outcome = reason(outer, &r, why);
 	else
-		leave(m, in, outer, &r, bind, is_new, sent[r.kind], out);
+		leave(m, in, outer, &r, bind, is_new, sent_outbound[r.kind], out);
 }
 
 void model_run(struct model *m, enum side side, const struct frame *in, struct verdict *out)

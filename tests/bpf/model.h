@@ -25,11 +25,20 @@ struct model_note {		/* an ICMP request, or an SPI that a host sent with */
 	const struct world_bind *bind;
 };
 
+struct model_fragments {	/* a packet of which fragments came */
+	uint32_t src, dst, client;
+	unsigned int id, proto, next;	/* next: up to here they went on, in units of 8 bytes */
+	enum { IN_ORDER, SLOW, REFUSED, PASSED } state;
+	const struct world_bind *bind;	/* NULL: not known */
+};
+
 struct model {
 	struct model_cookie cookies[MODEL_COOKIES];
 	size_t cookie_count;
 	struct model_note notes[MODEL_NOTES];
 	size_t note_count;
+	struct model_fragments fragments[MODEL_NOTES];
+	size_t fragments_count;
 };
 
 struct verdict {

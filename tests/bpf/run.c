@@ -79,7 +79,7 @@ const char *outcome_name(enum rsip_outcome outcome)
 
 int outcome_action(enum rsip_outcome outcome)
 {
-	enum { FORWARD = XDP_REDIRECT, PASS = XDP_PASS, DROP = XDP_DROP, HAND = XDP_DROP, ANSWER = XDP_TX };
+	enum { FORWARD = XDP_REDIRECT, PASS = XDP_PASS, DROP = XDP_DROP, HAND = XDP_DROP, ANSWER = XDP_REDIRECT };
 	static const int actions[] = {
 		0,
 #define X(name, verdict, text) verdict,
@@ -196,6 +196,8 @@ static void fill_bind(struct world *w, size_t i)
 
 static void fill_hops(struct world *w)
 {
+	/* where packets of a test run come in, and answers go out */
+	set(w->skel->maps.rsip_devices, &(__u32){ 1 }, &(__u32){ 1 });
 	for (__u32 i = 1; i < WORLD_HOPS; i++) {
 		struct rsip_nexthop hop = {
 			.state = world_hops[i].state,
@@ -326,6 +328,9 @@ static int on_event(void *arg __attribute__((unused)), void *data, size_t size)
 	} else if (*(__u32 *)data == RSIP_EVENT_RESOLVE && size == sizeof(run->resolve)) {
 		memcpy(&run->resolve, data, size);
 		run->resolves++;
+	} else if (*(__u32 *)data >= RSIP_EVENT_FRAGMENT && size == sizeof(run->fragment)) {
+		memcpy(&run->fragment, data, size);
+		run->fragments++;
 	} else if (*(__u32 *)data == RSIP_EVENT_VIOLATION && size == sizeof(run->violation)) {
 		memcpy(&run->violation, data, size);
 		run->violations++;
@@ -361,6 +366,7 @@ void world_open(struct world *w)
 	cr_assert_eq(err, 0, "load: %s\n%s\n%s", strerror(-err), log[0], log[1]);
 	w->ring = ring_buffer__new(bpf_map__fd(w->skel->maps.rsip_events), on_event, NULL, NULL);
 	cr_assert_not_null(w->ring);
+	cr_assert_eq(ring_buffer__add(w->ring, bpf_map__fd(w->skel->maps.rsip_slow), on_event, NULL), 0);
 	fill(w);
 	world_bucket(w, 1 << 30);
 }
@@ -497,6 +503,14 @@ void steps_run(struct world *w, const struct step *steps, size_t count)
 		cr_expect(row_run(w, steps[i].side, &steps[i].row, &run), "step %zu, %s: \"%s\"", i,
 			  steps[i].row.name, steps[i].row.in);
 	}
+}
+
+void world_no_fragments(struct world *w)
+{
+	struct rsip_fragment_key key;
+
+	while (!bpf_map__get_next_key(w->skel->maps.rsip_fragments, NULL, &key, sizeof(key)))
+		bpf_map__delete_elem(w->skel->maps.rsip_fragments, &key, sizeof(key), 0);
 }
 
 /* Of a time that is to come: no refill. */

@@ -147,6 +147,8 @@ struct run {
 	int cookies;
 	struct rsip_event_resolve resolve;
 	int resolves;
+	struct rsip_event_fragment fragment;
+	int fragments;
 	struct rsip_event_violation violation;
 	int violations;
 };
@@ -205,6 +207,9 @@ void steps_run(struct world *w, const struct step *steps, size_t count);
 
 /* Runs one; false and a report if it does not end as `row` says. */
 bool row_run(struct world *w, enum side side, const struct row *row, struct run *run);
+
+/* Fragments under way are forgotten. */
+void world_no_fragments(struct world *w);
 
 /* So many ICMP errors may N send from now on; else as good as any number. */
 void world_bucket(struct world *w, unsigned int tokens);

@@ -254,9 +254,6 @@ Test(inbound, ended_binds)
 Test(inbound, not_to_be_demultiplexed)
 {
 	static const struct row rows[] = {
-		{ "first fragment", "ip Y > NB mf | udp 53 > 40000 | data 32", RSIP_IN_FRAGMENT, NULL },
-		{ "later fragment", "ip Y > NB frag 5 | udp 53 > 40000 | data 32", RSIP_IN_FRAGMENT, NULL },
-		{ "middle fragment of ESP", "ip Y > NB mf frag 5 | esp 0x1001", RSIP_IN_FRAGMENT, NULL },
 		{ "SCTP", "ip Y > NB proto 132 | data 30", RSIP_IN_PROTOCOL, NULL },
 		{ "IP-IP", "ip Y > NB | ip Y > X1 | udp 1 > 40000", RSIP_IN_PROTOCOL, NULL },
 		{ "GRE", "ip Y > NB | gre | ip Y > X1 | udp 1 > 40000", RSIP_IN_PROTOCOL, NULL },

@@ -224,7 +224,7 @@ Test(outbound, ecn)
 	world_close(&w);
 }
 
-/* covers: EG-12 EG-14 TUN-12 TUN-13 */
+/* covers: EG-14 TUN-13 */
 Test(outbound, limits)
 {
 	static const struct row rows[] = {
@@ -237,11 +237,6 @@ Test(outbound, limits)
 		  "eth n > ym | ip NB > YM ttl 63 | esp 1 | data 72" },
 		{ "too big, IKE: nothing is learned", FROM_X1 "YM df | udp 500 > 500 | ike 9 | data 100",
 		  RSIP_OUT_TOO_BIG_TOLD, NULL },
-		{ "inner first fragment", FROM_X1 "Y mf | udp 40000 > 9 | data 8", RSIP_OUT_FRAGMENT, NULL },
-		{ "inner later fragment", FROM_X1 "Y frag 7 | udp 40000 > 9 | data 8", RSIP_OUT_FRAGMENT, NULL },
-		{ "outer first fragment", "ip X1 > NA mf | ip NB > Y | udp 40000 > 9 | data 8", RSIP_OUT_FRAGMENT, NULL },
-		{ "outer later fragment", "ip X1 > NA frag 7 | ip NB > Y | udp 40000 > 9", RSIP_OUT_FRAGMENT, NULL },
-		{ "outer fragment of GRE", "ip X1 > NA frag 7 | gre | data 40", RSIP_OUT_FRAGMENT, NULL },
 	};
 	struct world w;
 

@@ -71,7 +71,7 @@ Test(whole, inbound_flow_policy)
 		{ "behind AH", "ip Y > W2 | ah 7 | udp 80 > 9", RSIP_IN_WHOLE,
 		  TO_X2 "| gre | ip Y > W2 ttl 63 | ah 7 | udp 80 > 9" },
 		{ "another port behind AH", "ip Y > W2 | ah 7 | udp 81 > 9", RSIP_IN_REMOTE, NULL },
-		{ "a fragment hides its port", "ip Y > W2 frag 4 | data 64", RSIP_IN_FRAGMENT, NULL },
+		{ "a fragment waits for the port", "ip Y > W2 frag 4 | data 64", RSIP_IN_FRAGMENT_HELD, NULL },
 	};
 
 	run(PUBLIC, ROWS(rows));
@@ -104,7 +104,10 @@ Test(whole, outbound)
 		{ "micro: another port", "ip X2 > NA | gre | ip W2 > Y | tcp 9 > 81", RSIP_OUT_REMOTE_PORT, NULL },
 		{ "micro: another peer", "ip X2 > NA | gre | ip W2 > Z | tcp 9 > 80", RSIP_OUT_REMOTE_ADDRESS, NULL },
 		{ "micro: another peer, ESP", "ip X2 > NA | gre | ip W2 > Z | esp 9", RSIP_OUT_REMOTE_ADDRESS, NULL },
-		{ "micro: a fragment", "ip X2 > NA | gre | ip W2 > Y mf | tcp 9 > 80 | data 20", RSIP_OUT_FRAGMENT, NULL },
+		{ "micro: a fragment", "ip X2 > NA | gre | ip W2 > Y mf | tcp 9 > 80 | data 20", RSIP_OUT_WHOLE,
+		  TO_Y "ip W2 > Y mf ttl 63 | tcp 9 > 80 | data 20" },
+		{ "micro: a fragment, another port", "ip X2 > NA | gre | ip W2 > Y mf id 3 | tcp 9 > 81 | data 20",
+		  RSIP_OUT_REMOTE_PORT, NULL },
 		{ "the other tunnel", "ip X2 > NA | ip W2 > Y | tcp 9 > 80", RSIP_OUT_TUNNEL, NULL },
 	};
 

@@ -894,4 +894,5 @@ def main():
         sys.exit(f"{sys.argv[1]}: {why}")
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -85,9 +85,9 @@ def ike(src, dst, cookie, sport=500, dport=500, **ip):
     return udp(src, sport, dst, dport, marker + ike_message(cookie), **ip)
 
 
-def icmp(src, dst, kind, code=0, ident=7, seq=1, payload=b"echo", **ip):
-    """For errors `payload` is what they quote; of "fragmentation needed" ident is 0 and seq the MTU."""
-    head = struct.pack("!BBHHH", kind, code, 0, ident, seq)
+def icmp(src, dst, kind, code=0, number=7, seq=1, payload=b"echo", **ip):
+    """For errors `payload` is what they quote; of "fragmentation needed" number is 0 and seq the MTU."""
+    head = struct.pack("!BBHHH", kind, code, 0, number, seq)
     body = head[:2] + struct.pack("!H", checksum(head + payload)) + head[4:] + payload
     return ipv4(src, dst, ICMP, body, **ip)
 

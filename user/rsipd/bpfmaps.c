@@ -36,6 +36,7 @@ static const char *const names[BPFMAP_COUNT] = {
 	[BPFMAP_NEXTHOPS] = "rsip_nexthops", [BPFMAP_ROUTES] = "rsip_routes",
 	[BPFMAP_EVENTS] = "rsip_events", [BPFMAP_COUNTERS] = "rsip_counters",
 	[BPFMAP_ECHOES] = "rsip_echoes", [BPFMAP_OUTSPIS] = "rsip_outspis", [BPFMAP_BUCKETS] = "rsip_buckets",
+	[BPFMAP_FRAGMENTS] = "rsip_fragments", [BPFMAP_SLOW] = "rsip_slow",
 };
 
 /* --- the pin folder ------------------------------------------------------------------ */

@@ -28,6 +28,7 @@
 #include "rsipd/peers.h"
 #include "rsipd/realm.h"
 #include "rsipd/slots.h"
+#include "rsipd/slowpath.h"
 
 #define REARM_MS	1000	/* a host's violation is told again */
 #define EVENTS_MAX	256	/* handled in one go, so that the loop is not held up */
@@ -91,7 +92,9 @@ struct datapath {
 	uint32_t generation;		/* of the last bind; any value but 0 */
 	struct adopt *adopt;		/* until datapath_settle() */
 	bool settled;			/* before, clients and grants are kept here only */
+	struct slowpath *slow;
 	unsigned int budget;		/* events still to be handled in this go */
+	unsigned int slow_budget;	/* and fragments */
 	uint64_t now;
 };
 
@@ -510,10 +513,18 @@ static int on_event(void *arg, void *data, size_t size)
 	return --dp->budget ? 0 : -EAGAIN;
 }
 
+static int on_slow(void *arg, void *data, size_t size)
+{
+	struct datapath *dp = arg;
+
+	slowpath_event(dp->slow, data, size, dp->now);
+	return --dp->slow_budget ? 0 : -EAGAIN;
+}
+
 /* What is left keeps the descriptor readable. */
 static void drain(struct datapath *dp)
 {
-	dp->budget = EVENTS_MAX;
+	dp->budget = dp->slow_budget = EVENTS_MAX;
 	ring_buffer__consume(dp->events);
 }
 
@@ -734,6 +745,7 @@ void datapath_tick(struct datapath *dp, uint64_t now_ms)
 	dp->now = now_ms;
 	rearm(dp);
 	nexthops_tick(dp->nexthops, now_ms);
+	slowpath_tick(dp->slow, now_ms);
 	learn_tick(dp->learn, now_ms);
 }
 
@@ -974,6 +986,9 @@ static int open_parts(struct datapath *dp)
 	dp->events = ring_buffer__new(maps->fd[BPFMAP_EVENTS], on_event, dp, NULL);
 	if (!dp->events)
 		return -errno;
+	err = ring_buffer__add(dp->events, maps->fd[BPFMAP_SLOW], on_slow, dp);
+	if (err)
+		return err;
 	if (maps->adopted)
 		err = adopt_begin(maps, &dp->adopt);
 	if (err)
@@ -986,7 +1001,10 @@ static int open_parts(struct datapath *dp)
 	if (!err)
 		err = nexthops_new(dp->config, dp->netlink, maps->nexthops, maps->entries[BPFMAP_NEXTHOPS],
 				   maps->routes, &dp->nexthops);
-	return err;
+	if (err)
+		return err;
+	dp->slow = slowpath_new(maps, dp->nexthops);
+	return dp->slow ? 0 : -ENOMEM;
 }
 
 /* --- from an earlier daemon ----------------------------------------------------------------------------------- */
@@ -1178,8 +1196,9 @@ void datapath_close(struct datapath *dp)
 	if (!dp)
 		return;
 	attach_free(dp->attach);
-	nexthops_free(dp->nexthops);
 	ring_buffer__free(dp->events);
+	slowpath_free(dp->slow);
+	nexthops_free(dp->nexthops);
 	learn_free(dp->learn);
 	peers_free(dp->peers);
 	clock_close(dp->clock);
