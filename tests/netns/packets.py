@@ -887,6 +887,26 @@ def end_point(name, address):
     subprocess.run([f"{BUILD}/rsip", "down"], timeout=20, check=True)
 
 
+def bulk(name, port, rounds="8"):
+    """TCP connections one after another, each carries 1 MiB there and back at once."""
+    first = 7000 + 100 * int(name[1:])
+    for there in range(first, first + int(rounds)):
+        server = application("y", PEER, there, socket.SOCK_STREAM)
+        client = application(name, NB, int(port), socket.SOCK_STREAM)
+        client.settimeout(60)
+        server.listen()
+        stream(client, server, (PEER, there))
+        client.close()
+        server.close()
+
+
+def nobodys(port, count):
+    """Datagrams from the peer to a port that nobody leased."""
+    y = application("y", PEER, 7200, socket.SOCK_DGRAM)
+    for _ in range(int(count)):
+        y.sendto(b"x", (NB, int(port)))
+
+
 def main():
     try:
         globals()[sys.argv[1]](*sys.argv[2:])
