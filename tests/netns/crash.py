@@ -52,11 +52,11 @@ class Gateway:
 
 
 def numbers(text):
-    """"4000-4003" or "0x10,0x15" as numbers; "-" or "": none."""
+    """"4000-4003" or "0x10,0x15" as numbers; None: none."""
     found = []
-    for part in text.replace("-", " - ").split(",") if text.strip("-") else []:
+    for part in (text or "").replace("-", " - ").split(","):
         ends = [int(word, 0) for word in part.split() if word != "-"]
-        found += range(ends[0], ends[-1] + 1)
+        found += range(ends[0], ends[-1] + 1) if ends else []
     return found
 
 
@@ -95,7 +95,9 @@ class CrashHost:
                 kind = random.choice([QUERY, QUERY, DEREGISTER])
             params = [p_client(self.client)]
         if kind == ASSIGN_IPSEC:
-            params += [p_address(), p_ports(2), p_address(), p_ports(1), p_spis(4)]
+            # Ports are few, and rest for two minutes.
+            ports = (2, 1) if random.random() < 0.02 else (None, None)
+            params += [p_address(), p_ports(ports[0]), p_address(), p_ports(ports[1]), p_spis(4)]
         if kind in (EXTEND, FREE):
             bind = random.choice(list(self.binds))
             params.append(p_bind(bind))
