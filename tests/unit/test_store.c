@@ -174,9 +174,11 @@ static void refuses(int err)
 
 Test(store, a_newer_version_is_left_alone)
 {
+	struct store *store = open_store();
 	char version[128];
 
-	put(open_store(), 1, "a");
+	put(store, 1, "a");
+	store_close(store);
 	snprintf(version, sizeof(version), "%s/version", state);
 	overwrite(version, strlen("rsip leases, version "), "9");
 	refuses(-EPROTO);
