@@ -196,7 +196,8 @@ RARE int fragment_inbound(struct xdp_md *ctx)
 		return hand_fragment(ctx, &what) ? RSIP_IN_FRAGMENT_HELD : RSIP_ERROR;
 	}
 	what.target = lease.target;
-	if (piece.from && !lease_get(&what.target, &lease))
+	/* of a first fragment once more: Linux 6.1 does not see that it has been found ("invalid mem access 'scalar'") */
+	if (!lease_get(&what.target, &lease))
 		return RSIP_IN_FRAGMENT;
 	lease.new_cookie = false;
 	return deliver(ctx, &p, &lease, sent);
@@ -231,9 +232,13 @@ RARE int tell_host(struct xdp_md *ctx, int why)
 	void *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
 	struct answer a = { .type = ICMP_TIME_EXCEEDED };
 	enum rsip_outcome told = RSIP_OUT_TTL_TOLD;
+	__u32 link_len;
 	struct packet p = {};
 	struct way way = {};
 
+	link_len = parse_ethernet(data, end);
+	if (!link_len)
+		return why;
 	parse_tunnelled_header(data, end, &p);
 	if (why == RSIP_OUT_TOO_BIG) {
 		if (!way_by_peer(p.ip.dst, &way) || !way.hop)
@@ -253,7 +258,7 @@ RARE int tell_host(struct xdp_md *ctx, int why)
 	a.from = answer_speaker(p.ip.src, p.outer.dst);
 	if (!answer_fits(data, end, &p) || !answer_allowed(RSIP_BUCKET_PRIVATE))
 		return why;
-	return answer_send(ctx, &p, parse_ethernet(data, end), &a) ? told : RSIP_ERROR;
+	return answer_send(ctx, &p, link_len, &a) ? told : RSIP_ERROR;
 }
 
 /* Names a refusal and reports it: see refuse(). The target: of the bind whose rule it was, or 0. */
