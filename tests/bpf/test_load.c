@@ -17,7 +17,7 @@
 
 #define PROGRAMS_MAX	8
 #define LOG_SIZE	(1 << 16)
-#define INSNS_MAX	200000	/* a tenth of what the kernel allows */
+#define INSNS_MAX	200000	/* a fifth of what the kernel allows */
 
 /* What the verifier processed of one program. */
 static void show(const struct bpf_program *program, const char *log)
