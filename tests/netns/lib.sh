@@ -73,6 +73,34 @@ skip() {
 	exit 0
 }
 
+# cable NS1 DEV1 NS2 DEV2: as scripts/lab.sh lays them
+cable() {
+	ip link add "$2" netns "$lab$1" type veth peer name "$4" netns "$lab$3"
+	local end
+	for end in "$1 $2" "$3 $4"; do
+		# shellcheck disable=SC2086 # two words
+		set -- $end
+		ip -n "$lab$1" link set dev "$2" up
+		on "$1" ethtool -K "$2" tx off gro on >/dev/null
+	done
+}
+
+# N's interface of that name again, with another index, and all that was set on it
+private_anew() {
+	ip -n "${lab}n" link del lan0
+	cable n lan0 sw n
+	ip -n "${lab}sw" link set dev n master br0
+	ip -n "${lab}n" addr add 10.0.0.1/24 dev lan0
+}
+
+public_anew() {
+	ip -n "${lab}n" link del wan0
+	cable n wan0 y eth0
+	ip -n "${lab}y" addr add 203.0.113.2/24 dev eth0
+	ip -n "${lab}n" addr add 203.0.113.1/24 dev wan0
+	ip -n "${lab}n" route add local 203.0.113.10 dev wan0
+}
+
 # --- the gateway -----------------------------------------------------------------
 
 # Writes the configuration of a test. Arguments replace or add top-level keys:

@@ -8,33 +8,6 @@ port() { rsip_field "$1" .lease.ports | grep -oE '^[0-9]+'; }
 
 modes() { ctl -j status | jq -r '[.interfaces[] | .name + " " + .mode] | join(", ")'; }
 
-# cable NS1 DEV1 NS2 DEV2: as scripts/lab.sh lays them
-cable() {
-	ip link add "$2" netns "$lab$1" type veth peer name "$4" netns "$lab$3"
-	local end
-	for end in "$1 $2" "$3 $4"; do
-		# shellcheck disable=SC2086 # two words
-		set -- $end
-		ip -n "$lab$1" link set dev "$2" up
-		on "$1" ethtool -K "$2" tx off gro on >/dev/null
-	done
-}
-
-private_anew() {
-	ip -n "${lab}n" link del lan0
-	cable n lan0 sw n
-	ip -n "${lab}sw" link set dev n master br0
-	ip -n "${lab}n" addr add 10.0.0.1/24 dev lan0
-}
-
-public_anew() {
-	ip -n "${lab}n" link del wan0
-	cable n wan0 y eth0
-	ip -n "${lab}y" addr add 203.0.113.2/24 dev eth0
-	ip -n "${lab}n" addr add 203.0.113.1/24 dev wan0
-	ip -n "${lab}n" route add local 203.0.113.10 dev wan0
-}
-
 # Another index, the same name and address: leases go on, and a new host can register.
 # covers: IN-19 EG-14
 test_made_anew() {

@@ -13,7 +13,7 @@ build=$(realpath "${BUILD:-$top/build}")
 if [ -n "${TAP:-}" ]; then exec 3>"$TAP"; else exec 3>&1; fi
 
 bpf="load inbound outbound vlan icmp fragment whole cookies tunnel handover datapath nexthop attach"
-netns="beside"
+netns="beside rights"
 
 skip() {
 	echo "ok 1 - all # SKIP $*" >&3

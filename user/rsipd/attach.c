@@ -8,6 +8,7 @@
 #include "rsipd/attach.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -43,6 +44,7 @@ struct place {				/* an interface with a program on it */
 	bool inherited;			/* something of ours was there before */
 	int ifindex;			/* of the device that has it: below a VLAN */
 	__u32 id;			/* of the program that was put there */
+	int fd;				/* the same, open, so that nobody has to be asked for it; or -1 */
 };
 
 struct attach {
@@ -127,6 +129,7 @@ static int program_name(__u32 id, char out[static BPF_OBJ_NAME_LEN])
 	return err;
 }
 
+/* Without CAP_SYS_ADMIN the kernel tells no name. That right is only given up where no dispatcher is. */
 static int look(int ifindex, struct found *out)
 {
 	LIBBPF_OPTS(bpf_xdp_query_opts, query);
@@ -137,7 +140,35 @@ static int look(int ifindex, struct found *out)
 		return err;
 	out->native = query.drv_prog_id != 0;
 	out->id = query.drv_prog_id ? query.drv_prog_id : query.skb_prog_id;
-	return out->id ? program_name(out->id, out->name) : 0;
+	err = out->id ? program_name(out->id, out->name) : 0;
+	return err == -EPERM ? 0 : err;
+}
+
+static __u32 program_id(int fd)
+{
+	struct bpf_prog_info info = { 0 };
+	__u32 len = sizeof(info);
+
+	return bpf_obj_get_info_by_fd(fd, &info, &len) ? 0 : info.id;
+}
+
+/* `fd` stays the caller's. */
+static void hold(struct place *place, int fd)
+{
+	if (place->fd >= 0)
+		close(place->fd);
+	place->fd = fcntl(fd, F_DUPFD_CLOEXEC, 3);
+	place->id = program_id(fd);
+}
+
+static void hold_by_id(struct place *place, __u32 id)
+{
+	int fd = bpf_prog_get_fd_by_id(id);
+
+	if (fd < 0)
+		return;
+	hold(place, fd);
+	close(fd);
 }
 
 static bool is_dispatcher(const struct found *found)
@@ -153,15 +184,20 @@ static bool is_ours(const char *name)
 /* --- taking off ------------------------------------------------------------------------------- */
 
 /* The kernel checks that this program is still the one. */
-static int take_off_alone(int ifindex, __u32 id, bool native)
+static int take_off_alone(int ifindex, int fd, bool native)
 {
-	LIBBPF_OPTS(bpf_xdp_attach_opts, opts);
+	LIBBPF_OPTS(bpf_xdp_attach_opts, opts, .old_prog_fd = fd);
+
+	return bpf_xdp_detach(ifindex, (native ? XDP_FLAGS_DRV_MODE : XDP_FLAGS_SKB_MODE) | XDP_FLAGS_REPLACE, &opts);
+}
+
+static int take_off_by_id(int ifindex, __u32 id, bool native)
+{
 	int err, fd = bpf_prog_get_fd_by_id(id);
 
 	if (fd < 0)
 		return -errno;
-	opts.old_prog_fd = fd;
-	err = bpf_xdp_detach(ifindex, (native ? XDP_FLAGS_DRV_MODE : XDP_FLAGS_SKB_MODE) | XDP_FLAGS_REPLACE, &opts);
+	err = take_off_alone(ifindex, fd, native);
 	close(fd);
 	return err;
 }
@@ -193,7 +229,7 @@ static void take_off(struct place *place)
 	place->on = false;
 	err = look(place->ifindex, &found);
 	if (!err && found.id == place->id)
-		err = take_off_alone(place->ifindex, place->id, found.native);
+		err = take_off_alone(place->ifindex, place->fd, found.native);
 	else if (!err && is_dispatcher(&found))
 		err = take_off_shared(place->ifindex, place->id, found.native);
 	if (err && err != -ENODEV)
@@ -226,7 +262,7 @@ static unsigned int remove_left_on(int ifindex)
 	if (look(ifindex, &found) || !found.id)
 		return 0;
 	if (is_ours(found.name))
-		return take_off_alone(ifindex, found.id, found.native) == 0;
+		return take_off_by_id(ifindex, found.id, found.native) == 0;
 	if (is_dispatcher(&found))
 		count = shared_ours(ifindex, ids);
 	for (size_t i = 0; i < count; i++)
@@ -324,18 +360,10 @@ static int put_on_shared(struct attach *attach, struct place *place, bool native
 		err = xdp_program__attach(program->xdp, place->ifindex, native ? XDP_MODE_NATIVE : XDP_MODE_SKB, 0);
 	quiet = false;
 	if (!err)
-		place->id = xdp_program__id(program->xdp);
+		hold(place, xdp_program__fd(program->xdp));
 	else
 		log_debug("%s: libxdp could not attach %s: %s", place->name, program->name, strerror(-err));
 	return err;
-}
-
-static __u32 program_id(int fd)
-{
-	struct bpf_prog_info info = { 0 };
-	__u32 len = sizeof(info);
-
-	return bpf_obj_get_info_by_fd(fd, &info, &len) ? 0 : info.id;
 }
 
 static int put_on_alone(struct attach *attach, struct place *place, bool native)
@@ -347,7 +375,7 @@ static int put_on_alone(struct attach *attach, struct place *place, bool native)
 		err = bpf_xdp_attach(place->ifindex, program->fd, XDP_FLAGS_UPDATE_IF_NOEXIST |
 				     (native ? XDP_FLAGS_DRV_MODE : XDP_FLAGS_SKB_MODE), NULL);
 	if (!err)
-		place->id = program_id(program->fd);
+		hold(place, program->fd);
 	return err;
 }
 
@@ -436,7 +464,7 @@ static int replace_alone(struct attach *attach, struct place *place, const struc
 	int err, fd;
 
 	if (is_current(program, there->id)) {
-		place->id = there->id;
+		hold_by_id(place, there->id);
 		place->on = place->inherited = true;
 		return 0;
 	}
@@ -449,7 +477,7 @@ static int replace_alone(struct attach *attach, struct place *place, const struc
 	close(fd);
 	if (err)
 		return err;
-	place->id = program_id(program->fd);
+	hold(place, program->fd);
 	place->on = place->inherited = true;
 	log_info("%s: the XDP program of an earlier rsipd is replaced", place->name);
 	return 0;
@@ -462,7 +490,7 @@ static int replace_shared(struct attach *attach, struct place *place, const stru
 	int err;
 
 	if (count == 1 && is_current(&attach->programs[place->public_side], old[0])) {
-		place->id = old[0];
+		hold_by_id(place, old[0]);
 		place->on = place->inherited = true;
 		return 0;
 	}
@@ -580,6 +608,7 @@ static int add_place(struct attach *attach, struct netlink *netlink, const char 
 	snprintf(place->name, sizeof(place->name), "%s", name);
 	place->public_side = public_side;
 	place->ifindex = (int)link.lower;
+	place->fd = -1;
 	err = find_other(attach, place);
 	if (!err)
 		attach->count++;
@@ -623,6 +652,17 @@ size_t attach_interfaces(const struct attach *attach, struct datapath_interface 
 	for (size_t i = 0; i < attach->count && i < max; i++)
 		describe(&attach->places[i], &out[i]);
 	return attach->count < max ? attach->count : max;
+}
+
+bool attach_is_shared(const struct attach *attach)
+{
+	struct found found;
+
+	for (size_t i = 0; i < attach->count; i++) {
+		if (!look(attach->places[i].ifindex, &found) && is_dispatcher(&found))
+			return true;
+	}
+	return false;
 }
 
 /* Puts the program on, and says what was reached. */
@@ -696,6 +736,10 @@ void attach_free(struct attach *attach)
 		return;
 	for (size_t i = 0; i < 2; i++)
 		program_close(&attach->programs[i]);
+	for (size_t i = 0; i < attach->count; i++) {
+		if (attach->places[i].fd >= 0)
+			close(attach->places[i].fd);
+	}
 	free(attach->places);
 	free(attach);
 }

@@ -31,6 +31,9 @@ int attach_new(const struct config *config, const struct bpfmaps *maps, struct n
 void attach_follow(struct attach *attach, struct netlink *netlink);
 /* Takes exactly these programs off. */
 void attach_off(struct attach *attach);
+/* Whether some interface has a dispatcher: its programs are found by their ids, and what
+ * has an id only CAP_SYS_ADMIN may open. */
+bool attach_is_shared(const struct attach *attach);
 /* Closes; programs stay where they are. */
 void attach_free(struct attach *attach);
 

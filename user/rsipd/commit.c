@@ -8,6 +8,7 @@
 #include <uthash.h>
 
 #include "lib/log.h"
+#include "rsipd/rights.h"
 
 /* Of one group. More than this makes an answer wait longer without a gain for the disk. */
 #define HELD_MAX	4096
@@ -161,6 +162,7 @@ static void write_groups(void *arg)
 {
 	struct commit *c = arg;
 
+	rights_to_write();
 	uv_mutex_lock(&c->mutex);
 	for (;;) {
 		while (c->state != THREAD_WRITES && c->state != THREAD_ENDS)

@@ -40,6 +40,9 @@ int datapath_settle(struct datapath *dp);
  * attached that was not there before. */
 int datapath_attach(struct datapath *dp);
 
+/* Once attached: whether programs stand in libxdp's dispatcher, see attach.h. */
+bool datapath_is_shared(const struct datapath *dp);
+
 /* Takes the programs off and removes the pins. */
 void datapath_detach(struct datapath *dp);
 

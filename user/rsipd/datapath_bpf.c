@@ -1165,6 +1165,11 @@ int datapath_attach(struct datapath *dp)
 	return err ? err : attach_new(dp->config, dp->maps, dp->netlink, &dp->attach);
 }
 
+bool datapath_is_shared(const struct datapath *dp)
+{
+	return attach_is_shared(dp->attach);
+}
+
 void datapath_detach(struct datapath *dp)
 {
 	if (dp->attach) {

@@ -20,10 +20,12 @@
 #include "rsipd/metrics.h"
 #include "rsipd/resolver.h"
 #include "rsipd/reload.h"
+#include "rsipd/rights.h"
 #include "rsipd/server.h"
 
 #define DEFAULT_CONFIG	"/etc/rsip/rsipd.yaml"
 #define DESCRIPTORS	8192	/* connections of hosts, and what else is open */
+#define LOW_PORTS	1024	/* below, a port is taken only by who has the right to */
 #define END_WAIT_MS	10000	/* for a daemon that was told to end */
 
 enum status { STATUS_CLEAN, STATUS_FAILED, STATUS_USAGE };
@@ -284,10 +286,30 @@ static void watch(struct daemon *d)
 	on_due(&d->due);
 }
 
+struct opening {
+	struct daemon *daemon;
+	int err;
+};
+
+static void open_store(void *arg)
+{
+	struct opening *opening = arg;
+
+	rights_to_write();
+	opening->err = store_open(opening->daemon->rsipd.config->state, &opening->daemon->store);
+}
+
 static int open_journal(struct daemon *d)
 {
-	int err = store_open(d->rsipd.config->state, &d->store);
+	struct opening opening = { .daemon = d };
+	uv_thread_t thread;
+	/* The threads that the store starts have the rights of the one that opens it. */
+	int err = uv_thread_create(&thread, open_store, &opening);
 
+	if (!err)
+		err = uv_thread_join(&thread);
+	if (!err)
+		err = opening.err;
 	if (err)
 		return err;
 	d->hooks = (struct commit_hooks){ send_answer, refuse_answer, on_room, d };
@@ -340,6 +362,8 @@ static int start(struct daemon *d)
 		err = metrics_open(&d->rsipd, &d->metrics);
 	if (!err)
 		err = datapath_attach(d->rsipd.dp);
+	if (!err)
+		err = rights_to_run(datapath_is_shared(d->rsipd.dp), d->rsipd.config->server.port < LOW_PORTS);
 	if (!err)
 		watch(d);
 	return err;
@@ -494,6 +518,8 @@ int main(int argc, char **argv)
 	argp_program_version = "rsipd " RSIP_VERSION_TEXT;
 	argp_err_exit_status = STATUS_USAGE;
 	argp_parse(&argp, argc, argv, 0, NULL, &options);
+	if (rights_to_set_up())
+		return STATUS_FAILED;
 	config = config_load(options.config, &error);
 	if (!config)
 		return refuse(&error);
