@@ -9,5 +9,5 @@
 
 static __always_inline bool bind_is_over(const struct rsip_bind *bind)
 {
-	return (__s32)(bind->ends - rsip_tick(bpf_jiffies64())) <= 0;
+	return rsip_is_over(bind->ends, rsip_tick(bpf_jiffies64()));
 }

@@ -97,6 +97,11 @@ static inline __u32 rsip_tick(__u64 jiffies)
 	return (__u32)(jiffies >> RSIP_TICK_SHIFT);
 }
 
+static inline int rsip_is_over(__u32 ends, __u32 tick)
+{
+	return (__s32)(ends - tick) <= 0;
+}
+
 struct rsip_clock {		/* what the program rsip_clock fills in: one moment on both clocks */
 	__u64 jiffies;
 	__u64 ns;		/* CLOCK_MONOTONIC */

@@ -125,6 +125,22 @@ test_leftovers() {
 	same "pins after --detach" "" "$(find "$pin" -type f 2>/dev/null)"
 }
 
+# Nobody ends binds then but the data plane, which leaves them where they are (FAIL-10): the list goes by their time.
+# covers: ADM-02
+test_bindings_of_the_dead() {
+	config 'leases: {registration: 4, default: 4, maximum: 8}'
+	raise
+	rsip_up x1 --ports 2
+	kill -STOP "$(<"$work/x1.rsip")"	# it extends nothing
+	gateway_stop KILL || true
+	same "address" 203.0.113.10 "$(ctl -p "$pin" -j bindings | jq -r '.[].address')"
+	wait_for 10 nothing_leased
+	same "hosts" 1 "$(ctl -p "$pin" -j clients | jq length)"
+	same "slots in use" 1 "$(bpftool -j map dump pinned "$(echo "$pin"/v*/rsip_ports)" | jq '[.[].formatted.value.bind] | unique | length')"
+}
+
+nothing_leased() { [ "$(ctl -p "$pin" -j bindings | jq length)" = 0 ]; }
+
 test_second_daemon() {
 	raise
 	same "status of a second daemon" 1 "$(status_of timeout 10 nsenter --net="/run/netns/${lab}n" \

@@ -191,7 +191,35 @@ static json_t *show_client_id(int clients, __be32 address)
 	return json_integer(client.client_id);
 }
 
-static json_t *list_binds(const struct rsip_bind *binds, size_t max, const struct leads *ports,
+/* What rsip_tick() says now. Nothing but a program may read jiffies. */
+static int read_tick(__u32 *out)
+{
+	static const struct bpf_insn code[] = {
+		{ .code = BPF_JMP | BPF_CALL, .imm = BPF_FUNC_jiffies64 },
+		{ .code = BPF_ALU64 | BPF_RSH | BPF_K, .dst_reg = BPF_REG_0, .imm = RSIP_TICK_SHIFT },
+		{ .code = BPF_JMP | BPF_EXIT },
+	};
+	LIBBPF_OPTS(bpf_prog_load_opts, load, .prog_flags = BPF_F_SLEEPABLE);
+	LIBBPF_OPTS(bpf_test_run_opts, run);
+	int fd = bpf_prog_load(BPF_PROG_TYPE_SYSCALL, "rsip_tick", "GPL", code, sizeof(code) / sizeof(code[0]), &load), err;
+
+	if (fd < 0)
+		return fd;
+	err = bpf_prog_test_run_opts(fd, &run);
+	*out = run.retval;
+	close(fd);
+	return err;
+}
+
+static uint8_t method_of(const struct rsip_bind *bind)
+{
+	if (bind->flags & RSIP_BIND_WHOLE)
+		return RSIP_METHOD_RSA;
+	return bind->flags & RSIP_BIND_IPSEC ? RSIP_METHOD_RSIPSEC : RSIP_METHOD_RSAP;
+}
+
+/* Without those that have ended: only the daemon takes them out of their slots. */
+static json_t *list_binds(const struct rsip_bind *binds, size_t max, __u32 tick, const struct leads *ports,
 			  const struct leads *spis, int clients)
 {
 	json_t *list = json_array();
@@ -200,7 +228,7 @@ static json_t *list_binds(const struct rsip_bind *binds, size_t max, const struc
 	for (uint32_t slot = 0; slot < max; slot++) {
 		const struct rsip_bind *bind = &binds[slot];
 
-		if (!bind->generation)
+		if (!bind->generation || rsip_is_over(bind->ends, tick))
 			continue;
 		json_array_append_new(list, json_pack("{so sI so so so so so so ss ss}",
 			"client_id", show_client_id(clients, bind->client),
@@ -212,8 +240,7 @@ static json_t *list_binds(const struct rsip_bind *binds, size_t max, const struc
 			"spis", show_leads(spis, &spi, slot, bind->generation, true),
 			"remote", show_remote(bind->remote, ntohs(bind->remote_port)),
 			"tunnel", msg_tunnel_name(bind->tunnel == RSIP_PROTO_GRE ? RSIP_TUNNEL_GRE : RSIP_TUNNEL_IPIP),
-			"method", msg_method_name(bind->flags & RSIP_BIND_IPSEC ? RSIP_METHOD_RSIPSEC :
-										  RSIP_METHOD_RSAP)));
+			"method", msg_method_name(method_of(bind))));
 	}
 	return list;
 }
@@ -226,6 +253,7 @@ int pins_bindings(const char *pin, json_t **out)
 	struct leads ports = { 0 }, spis = { 0 };
 	void *binds = MAP_FAILED;
 	size_t len = 0;
+	__u32 tick = 0;
 
 	if (fd < 0)
 		return fd;
@@ -239,10 +267,12 @@ int pins_bindings(const char *pin, json_t **out)
 	err = binds == MAP_FAILED ? -errno : read_leads(pin, "rsip_ports", read_ports, &ports);
 	if (!err)
 		err = read_leads(pin, "rsip_spis", read_spis, &spis);
+	if (!err)
+		err = read_tick(&tick);
 	if (err)
 		goto out;
 	clients = open_map(pin, "rsip_clients");
-	*out = list_binds(binds, info.max_entries, &ports, &spis, clients);
+	*out = list_binds(binds, info.max_entries, tick, &ports, &spis, clients);
 out:
 	if (clients >= 0)
 		close(clients);
