@@ -49,7 +49,7 @@ sanitized   = $(MAKE) --no-print-directory -j$$(nproc) BUILD=$(SAN) CC=$(CLANG) 
 
 .DELETE_ON_ERROR:
 .SECONDARY:
-.PHONY: all deps test check check-asan check-bpf check-netns check-ipsec check-vm crash fuzz unit-tests fuzzers bench benches demo lint format install deb conformance clean help
+.PHONY: all deps test check check-asan check-bpf check-netns check-ipsec check-interop check-vm crash fuzz unit-tests fuzzers bench benches demo lint format install deb conformance clean help
 
 all: $(PROGRAMS)	## build the programs into build/
 
@@ -126,6 +126,11 @@ check-netns: all	## the real daemon in network namespaces (root)
 check-ipsec: all	## real IPsec stacks through the gateway (root)
 	$(Q)tests/run.sh ipsec
 
+check-interop: all	## every cell of the matrix of IPsec stacks, into docs/interop.md; an hour (root)
+	$(Q)rm -f $(BUILD)/tests/results/interop
+	$(Q)MATRIX=all TEST_TIMEOUT=6000 tests/run.sh ipsec
+	$(Q)scripts/interop.sh
+
 check-vm: all $(BPF_TESTS)	## Debian 12's kernel in a virtual machine (root)
 	$(Q)tests/run.sh vm
 
@@ -195,4 +200,4 @@ deb: all		## a Debian package in build/
 clean:			## remove build/
 	$(Q)rm -rf $(BUILD)
 
--include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
+-include $(shell find $(BUILD) -type f -name '*.d' 2>/dev/null)

@@ -74,7 +74,7 @@ for suite in "$@"; do
 		name=$suite-$(basename "${file%.*}")
 		case $file in
 		*.c) run "$name" 600 ${options[@]+"${options[@]}"} "$objects/${file%.c}" --tap="$results/$name.tap" ;;
-		*.sh) run "$name" 900 env TAP="$results/$name.tap" "$file" ;;
+		*.sh) run "$name" "${TEST_TIMEOUT:-900}" env TAP="$results/$name.tap" "$file" ;;
 		esac
 	done
 	if [ ${#tests[@]} -eq 0 ]; then

@@ -5,7 +5,7 @@
 # Process 1 of the guest kernel (user-mode Linux). Its root is this machine's,
 # read-only; what is written goes to a tmpfs on top and is gone with the guest.
 # guest_out= on the kernel command line is the folder shared with the outside,
-# guest_modules= the kernel's modules, guest_lib= the functions to run. When all
+# guest_modules= the kernel's modules, guest_lib= the folder of the functions to run. When all
 # is mounted the guest runs what appears as cmd.1, cmd.2 ... (tests/ipsec/guest.sh).
 #
 # A small shell, here and in hosts.sh: in this kernel a process costs by the memory
@@ -48,8 +48,10 @@ fi
 
 umount -l /below
 ip link set dev lo up
-# shellcheck disable=SC1090
-. "$2"
+# shellcheck disable=SC1091
+. "$2/hosts.sh"
+# shellcheck disable=SC1091
+. "$2/stacks.sh"
 n=1
 : >/out/ready
 while :; do

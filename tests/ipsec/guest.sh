@@ -13,7 +13,7 @@ UML=/usr/bin/linux.uml
 UML_MODULES=/usr/lib/uml/modules
 
 # guest_start INTERFACE...: boots; the guest's vec0, vec1 ... are these
-# interfaces of the lab's guest namespace. Ends by itself after ten minutes.
+# interfaces of the lab's guest namespace. Ends by itself after ten minutes, or $guest_life seconds.
 guest_start() {
 	local devices=() name
 	guest_out=$work/guest guest_count=0
@@ -22,11 +22,11 @@ guest_start() {
 		ip -n "${lab}guest" link set dev "$name" promisc on || return
 		devices+=("vec${#devices[@]}:transport=raw,ifname=$name,depth=64")
 	done
-	TMPDIR=/dev/shm nsenter --net="/run/netns/${lab}guest" timeout -k 2 600 \
+	TMPDIR=/dev/shm nsenter --net="/run/netns/${lab}guest" timeout -k 2 "${guest_life:-600}" \
 		unshare -pf --kill-child --mount-proc "$UML" mem=512M \
 		root=/dev/root rootfstype=hostfs rootflags=/ ro init="$top/tests/ipsec/guest-init.sh" \
 		uml_dir="$guest_out/uml" con=null con0=fd:0,fd:1 quiet panic=-1 "${devices[@]}" \
-		guest_out="$guest_out" guest_modules="$UML_MODULES" guest_lib="$top/tests/ipsec/hosts.sh" \
+		guest_out="$guest_out" guest_modules="$UML_MODULES" guest_lib="$top/tests/ipsec" \
 		</dev/null >"$work/console.log" 2>&1 3>&- &
 	guest_pid=$!
 	guest_wait ready 40 || return
@@ -76,7 +76,7 @@ wire_start() {
 	local name
 	wire_pids=()
 	for name in "$@"; do
-		nsenter --net="/run/netns/${lab}guest" tcpdump -Z root -U --immediate-mode -s 256 -B 8192 -n \
+		nsenter --net="/run/netns/${lab}guest" tcpdump -Z root -U --immediate-mode -s 2048 -B 8192 -n \
 			-i "$name" -w "$work/$name.pcap" >/dev/null 2>"$work/$name.tcpdump" 3>&- &
 		wire_pids+=($!)
 	done

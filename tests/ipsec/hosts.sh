@@ -12,6 +12,7 @@ HOSTS=/hosts			# state of each host, in the guest's own layer
 CHARON=/usr/lib/ipsec/charon
 # Few and small plugins: what is loaded is what starting takes.
 PLUGINS="random nonce aes sha1 sha2 hmac kdf curve25519 gcm kernel-netlink socket-default vici"
+CERTIFICATE_PLUGINS="pem pkcs1 pkcs8 x509 pubkey gmp"
 
 # on HOST COMMAND...
 on() {
@@ -105,13 +106,14 @@ rsip_up() {
 # swan_conf HOST [SETTING...]: settings of charon, as "key = value"; on a host that
 # has a lease, those that rsip wrote as well.
 swan_conf() {
-	local dir=$HOSTS/$1
+	local dir=$HOSTS/$1 plugins=$PLUGINS
 	shift
+	[ ! -d "$dir/swanctl/x509" ] || plugins="$plugins $CERTIFICATE_PLUGINS"
 	mkdir -p "$dir/swanctl/conf.d"
 	{
 		echo "swanctl { load = random }"
 		echo "charon {"
-		printf '\t%s\n' "load = $PLUGINS" "retransmit_tries = 4" "retransmit_timeout = 2.0" \
+		printf '\t%s\n' "load = $plugins" "retransmit_tries = 4" "retransmit_timeout = 2.0" \
 			"delete_rekeyed_delay = 1" "install_virtual_ip = no" "install_routes = no"
 		echo "	filelog { log { path = $dir/charon.log"
 		printf '\t\t%s\n' "default = 1" "knl = 2" "flush_line = yes } }"
@@ -124,25 +126,37 @@ swan_conf() {
 	rm -f "$dir"/swanctl/conf.d/*
 }
 
+# swan_credentials HOST DIR: certificate and key of HOST, and who signed it, as
+# pki.sh made them; before swan_conf
+swan_credentials() {
+	local dir=$HOSTS/$1/swanctl
+	mkdir -p "$dir/x509" "$dir/x509ca" "$dir/private"
+	cp "$2/$1.pem" "$dir/x509/" && cp "$2/ca.pem" "$dir/x509ca/" && cp "$2/$1.key" "$dir/private/"
+}
+
 # swan_conn HOST NAME LOCAL REMOTE MODE [SETTING...]
 #
 # A connection with one child "net". MODE: esp-tunnel, ah-tunnel between the
 # networks behind the hosts, esp-transport, ah-transport between the hosts
 # themselves. Settings are of the connection, or with "child:" before them of
-# the child; "also:MODE" is one more child, named after its protocol. REMOTE
+# the child; "also:MODE" is one more child, named after its protocol;
+# "certificates" has both show theirs, in place of a shared secret. REMOTE
 # "any": whoever asks; on y, a connection named after a host is for that host
 # alone.
 swan_conn() {
-	local host=$1 name=$2 local=$3 remote=$4 mode=$5 setting
+	local host=$1 name=$2 local=$3 remote=$4 mode=$5 auth=psk setting
 	shift 5
+	case " $* " in *" certificates "*) auth=pubkey ;; esac
 	{
 		echo "connections { $name {"
 		printf '\t%s\n' "local_addrs = $local" "proposals = aes128-sha256-x25519"
 		[ "$remote" = any ] || echo "	remote_addrs = $remote"
 		for setting in "$@"; do
-			case $setting in child:* | also:*) ;; *) echo "	$setting" ;; esac
+			case $setting in child:* | also:* | certificates) ;; *) echo "	$setting" ;; esac
 		done
-		printf '\t%s\n' "local { auth = psk" "id = $host.example }" "remote { auth = psk"
+		printf '\t%s\n' "local { auth = $auth" "id = $host.example"
+		[ $auth = psk ] || echo "	certs = $host.pem"
+		printf '\t%s\n' "}" "remote { auth = $auth"
 		case $host,$name in
 		y,x*) echo "	id = $name.example }" ;;
 		y,*) echo "	}" ;;
@@ -223,6 +237,75 @@ taken_in() {
 		awk -F= '{ sum[$1] += $2 } END { print sum["packets-in"] + 0, sum["bytes-in"] + 0 }'
 }
 
+# initiate HOST...: at once
+initiate() {
+	local host pids=''
+	for host in "$@"; do
+		swan "$host" --initiate --child net --timeout 20 >"$HOSTS/$host/initiate.log" 2>&1 &
+		pids="$pids $!"
+	done
+	for host in $pids; do
+		wait "$host" || {
+			tail -n 20 "$HOSTS"/x*/initiate.log
+			return 1
+		}
+	done
+}
+
+# ike HOST FIELD: that field of HOST's IKE SAs, such as initiator-spi, one a line
+ike() { swan "$1" --list-sas --raw | grep -oE "$2=[0-9A-Za-z_]+" | cut -d= -f2; }
+
+# carried HOST:ADDRESS:COUNT...: of each, as soon as its kernel has COUNT SAs, what they
+# took in at ADDRESS and sent from it so far, "PACKETS BYTES PACKETS BYTES"; one a line
+carried() {
+	local word rest
+	for word in "$@"; do
+		rest=${word#*:}
+		eventually 10 carried_by "${word%%:*}" "${rest%:*}" "${rest#*:}" || return
+	done
+}
+
+carried_by() {
+	on "$1" ip -s xfrm state | awk -v here="$2" -v count="$3" '
+		$1 == "src" { in_ = $4 == here; n++ }
+		/\(bytes\), [0-9]+\(packets\)/ { bytes[in_] += $1; packets[in_] += $2 }
+		END { if (n != count) exit 1; print packets[1] + 0, bytes[1] + 0, packets[0] + 0, bytes[0] + 0 }'
+}
+
+# What the daemons wrote last.
+cell_logs() {
+	local file
+	for file in "$HOSTS"/*/charon.log "$HOSTS"/y/pluto.log "$HOSTS"/y/iked.log; do
+		[ -e "$file" ] || continue
+		echo "--- $file"
+		tail -n 30 "$file"
+	done
+}
+
+# said HOST REGEX: how often charon's log has it
+said() { grep -cE "$2" "$HOSTS/$1/charon.log"; }
+
+# says_more HOST REGEX COUNT: more often than that
+says_more() { [ "$(said "$1" "$2")" -gt "$3" ]; }
+
+# others OLD COMMAND...: COMMAND prints something, and nothing that is in OLD
+others() {
+	local old=$1 word new
+	shift
+	new=$("$@") && [ -n "$new" ] || return
+	for word in $new; do
+		case " $old " in *" $word "*) return 1 ;; esac
+	done
+}
+
+# settled COUNT:HOST...: each HOST has exactly so many SAs in its kernel
+settled() {
+	local word
+	for word in "$@"; do
+		[ "$(on "${word#*:}" ip xfrm state | grep -c ^src)" = "${word%:*}" ] || return
+	done
+}
+
 # The kernel's security associations of HOST, one a line: SOURCE DESTINATION PROTOCOL SPI
 sas() { on "$1" ip xfrm state | awk '/^src/ { src = $2; dst = $4 } $1 == "proto" { print src, dst, $2, $4 }'; }
 
@@ -254,6 +337,37 @@ echo_test() {
 		return 1
 		;;
 	esac
+}
+
+# echo_until HOST FROM TO FILE: again and again, until the outside has made FILE
+echo_until() {
+	echo_test "$1" "$2" "$3" 20 || return
+	while [ ! -e "/out/$4" ]; do echo_test "$1" "$2" "$3" 20 || return; done
+}
+
+# Datagrams, for security associations that are for one port. Straight to the system
+# calls: in this kernel what a program loads is what it costs.
+# answer_datagrams HOST ADDRESS PORT: in the background
+answer_datagrams() {
+	spawn "$1" answer python3 -ISc 'import _socket, sys
+s = _socket.socket(_socket.AF_INET, _socket.SOCK_DGRAM)
+s.bind((sys.argv[1], int(sys.argv[2])))
+while True:
+	s.sendto(*s.recvfrom(65535))' "$2" "$3"
+}
+
+# datagrams HOST FROM PORT TO PORT COUNT SIZE: every one comes back as it was sent
+datagrams() {
+	on "$1" python3 -ISc 'import _socket, sys
+source, sport, to, port, count, size = sys.argv[1:]
+s = _socket.socket(_socket.AF_INET, _socket.SOCK_DGRAM)
+s.bind((source, int(sport)))
+s.settimeout(2)
+for i in range(int(count)):
+	data = i.to_bytes(4, "big") * (int(size) // 4)
+	s.sendto(data, (to, int(port)))
+	if s.recv(65535) != data:
+		sys.exit("another datagram came back")' "$2" "$3" "$4" "$5" "$6" "$7"
 }
 
 # --- keys by hand: IPsec without IKE, to see one packet type alone -----------------------
