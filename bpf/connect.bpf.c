@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * Ports of applications, for kernels that would choose them from anywhere
- * (RFC 3102 3.6): a program on connect() of IPv4 sockets gives one that is not
- * bound, and goes to the public side, the leased address and a leased port that
- * is free towards this peer. What is local it leaves alone. Programs do not
- * notice.
+ * (RFC 3102 3.6): programs on connect() give a socket that is not bound, and goes
+ * to the public side, the leased address and a leased port that is free towards
+ * this peer. What is local they leave alone. Applications do not notice. Sockets of
+ * IPv6 speak IPv4 to addresses ::ffff:a.b.c.d; other addresses of IPv6 are none of our concern.
  *
- * It hangs at the root of the cgroup hierarchy, as rsip's own link, and looks
+ * They hang at the root of the cgroup hierarchy, as rsip's own links, and look
  * at one network namespace only.
  */
 #include "vmlinux.h"
@@ -22,6 +22,7 @@
 #define EADDRNOTAVAIL	99
 #define EHOSTUNREACH	113
 #define TCP_LISTEN	10
+#define MAPPED		bpf_htonl(0xffff)	/* the third word of ::ffff:a.b.c.d */
 
 struct {
 	__uint(type, BPF_MAP_TYPE_LPM_TRIE);
@@ -56,9 +57,9 @@ struct {
 __u64 netns;		/* cookie of the network namespace that this is about */
 bool ports_for_all;	/* every connection to the public side needs a leased port: without one, one is wished for */
 
-static __always_inline void wish(struct bpf_sock_addr *ctx, enum rsip_wish_kind kind)
+static __always_inline void wish(const struct rsip_end *peer, enum rsip_wish_kind kind)
 {
-	struct rsip_wish w = { .addr = ctx->user_ip4, .port = ctx->user_port, .kind = kind };
+	struct rsip_wish w = { .addr = peer->addr, .port = peer->port, .kind = kind };
 
 	bpf_ringbuf_output(&rsip_wishes, &w, sizeof(w), 0);	/* full: there will be another try */
 }
@@ -78,9 +79,8 @@ static __always_inline __u32 place_of(__be32 addr)
 }
 
 /* The ends of the lease for exactly this peer, for its address, or for anybody. */
-static __always_inline struct rsip_ends *ends_for(__be32 addr, __be16 port)
+static __always_inline struct rsip_ends *ends_for(struct rsip_end peer)
 {
-	struct rsip_end peer = { .addr = addr, .port = port };
 	struct rsip_ends *ends = bpf_map_lookup_elem(&rsip_sources, &peer);
 
 	if (ends)
@@ -95,16 +95,19 @@ static __always_inline struct rsip_ends *ends_for(__be32 addr, __be16 port)
 
 struct search {
 	struct bpf_sock_addr *ctx;
+	const struct rsip_end *peer;
+	bool mapped;		/* a socket of IPv6 */
 	struct rsip_ends *ends;
 	__u32 start;
 	bool found;
 };
 
 /* Is there a TCP connection from `end` to this peer, be it in TIME_WAIT? */
-static __always_inline bool connected(struct bpf_sock_addr *ctx, const struct rsip_end *end)
+static __always_inline bool connected(struct bpf_sock_addr *ctx, const struct rsip_end *peer,
+				      const struct rsip_end *end)
 {
 	struct bpf_sock_tuple tuple = {
-		.ipv4 = { .saddr = ctx->user_ip4, .sport = ctx->user_port, .daddr = end->addr, .dport = end->port },
+		.ipv4 = { .saddr = peer->addr, .sport = peer->port, .daddr = end->addr, .dport = end->port },
 	};
 	struct bpf_sock *sk;
 	bool is;
@@ -119,19 +122,32 @@ static __always_inline bool connected(struct bpf_sock_addr *ctx, const struct rs
 	return is;
 }
 
-/* For bpf_loop(): 1 ends it. */
-static long try_end(__u32 i, struct search *s)
+static __always_inline bool bind_to(const struct search *s, const struct rsip_end *end)
 {
-	struct rsip_end *end = &s->ends->list[(s->start + i) % (s->ends->count ?: 1) % RSIP_ENDS_MAX];
+	struct sockaddr_in6 mapped = {
+		.sin6_family = AF_INET6,
+		.sin6_addr.in6_u.u6_addr32 = { 0, 0, MAPPED, end->addr },
+		.sin6_port = end->port,
+	};
 	struct sockaddr_in source = {
 		.sin_family = AF_INET,
 		.sin_addr.s_addr = end->addr,
 		.sin_port = end->port,
 	};
 
-	if (connected(s->ctx, end))
+	if (s->mapped)
+		return bpf_bind(s->ctx, (struct sockaddr *)&mapped, sizeof(mapped)) == 0;
+	return bpf_bind(s->ctx, (struct sockaddr *)&source, sizeof(source)) == 0;
+}
+
+/* For bpf_loop(): 1 ends it. */
+static long try_end(__u32 i, struct search *s)
+{
+	struct rsip_end *end = &s->ends->list[(s->start + i) % (s->ends->count ?: 1) % RSIP_ENDS_MAX];
+
+	if (connected(s->ctx, s->peer, end))
 		return 0;
-	s->found = bpf_bind(s->ctx, (struct sockaddr *)&source, sizeof(source)) == 0;
+	s->found = bind_to(s, end);
 	return s->found;
 }
 
@@ -139,9 +155,12 @@ static long try_end(__u32 i, struct search *s)
  * Connections of TCP to different peers may share a port, as with ports that
  * the kernel chooses: that they do not have the same peer is seen to above.
  */
-static __always_inline bool bind_leased(struct bpf_sock_addr *ctx, struct rsip_ends *ends)
+static __always_inline bool bind_leased(struct bpf_sock_addr *ctx, const struct rsip_end *peer, bool mapped,
+					struct rsip_ends *ends)
 {
-	struct search search = { .ctx = ctx, .ends = ends, .start = bpf_get_prandom_u32() };
+	struct search search = {
+		.ctx = ctx, .peer = peer, .mapped = mapped, .ends = ends, .start = bpf_get_prandom_u32(),
+	};
 	int on = 1;
 
 	if (ctx->protocol == IPPROTO_TCP)
@@ -150,31 +169,47 @@ static __always_inline bool bind_leased(struct bpf_sock_addr *ctx, struct rsip_e
 	return search.found;
 }
 
-SEC("cgroup/connect4")
-int rsip_connect(struct bpf_sock_addr *ctx)
+static __always_inline int on_connect(struct bpf_sock_addr *ctx, const struct rsip_end *peer, bool mapped)
 {
-	struct rsip_end peer = { .addr = ctx->user_ip4, .port = ctx->user_port };
 	struct bpf_sock *sk = ctx->sk;
 	struct rsip_ends *ends;
 	__u32 place;
 
 	if (bpf_get_netns_cookie(ctx) != netns || (ctx->protocol != IPPROTO_TCP && ctx->protocol != IPPROTO_UDP))
 		return ALLOW;
-	place = place_of(peer.addr);
+	place = place_of(peer->addr);
 	/* Another host has that port of our address: the packet would never get there (RFC 3102 6.7). */
 	if (place == RSIP_PLACE_OWN)
-		return bpf_map_lookup_elem(&rsip_own, &peer) ? ALLOW : refuse(EHOSTUNREACH);
+		return bpf_map_lookup_elem(&rsip_own, peer) ? ALLOW : refuse(EHOSTUNREACH);
 	if (place == RSIP_PLACE_LOCAL || !sk || sk->src_port)
 		return ALLOW;
 	if (place == RSIP_PLACE_UNKNOWN)
-		wish(ctx, RSIP_WISH_PLACE);
-	ends = ends_for(peer.addr, peer.port);
+		wish(peer, RSIP_WISH_PLACE);
+	ends = ends_for(*peer);
 	if (!ends && !ports_for_all)
 		return ALLOW;
-	if (ends && bind_leased(ctx, ends))
+	if (ends && bind_leased(ctx, peer, mapped, ends))
 		return ALLOW;
-	wish(ctx, RSIP_WISH_PORTS);
+	wish(peer, RSIP_WISH_PORTS);
 	return refuse(ends ? EADDRNOTAVAIL : EAGAIN);
+}
+
+SEC("cgroup/connect4")
+int rsip_connect(struct bpf_sock_addr *ctx)
+{
+	struct rsip_end peer = { .addr = ctx->user_ip4, .port = ctx->user_port };
+
+	return on_connect(ctx, &peer, false);
+}
+
+SEC("cgroup/connect6")
+int rsip_connect_mapped(struct bpf_sock_addr *ctx)
+{
+	struct rsip_end peer = { .addr = ctx->user_ip6[3], .port = ctx->user_port };
+
+	if (ctx->user_ip6[0] || ctx->user_ip6[1] || ctx->user_ip6[2] != MAPPED)
+		return ALLOW;
+	return on_connect(ctx, &peer, true);
 }
 
 char LICENSE[] SEC("license") = "GPL";

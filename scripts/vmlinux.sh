@@ -10,7 +10,7 @@ cd "$(dirname "$0")/.."
 
 typedefs='__u8 __s8 __u16 __s16 __u32 __s32 __u64 __s64 __be16 __be32 __be64 __sum16 __wsum __kernel_sa_family_t bool'
 types='struct:ethhdr struct:iphdr struct:udphdr struct:icmphdr struct:xdp_md struct:__sk_buff struct:bpf_redir_neigh'
-types="$types struct:bpf_sock_addr struct:bpf_sock struct:bpf_sock_tuple struct:sockaddr_in struct:in_addr"
+types="$types struct:bpf_sock_addr struct:bpf_sock struct:bpf_sock_tuple struct:sockaddr_in struct:in_addr struct:sockaddr_in6 struct:in6_addr"
 types="$types enum:bpf_map_type enum:xdp_action enum:bpf_adj_room_mode"
 # Enums without a name, by one of their constants
 constants='false BPF_NOEXIST BPF_F_MMAPABLE BPF_RB_NO_WAKEUP BPF_F_ADJ_ROOM_FIXED_GSO BPF_F_RECOMPUTE_CSUM BPF_F_INGRESS IPPROTO_UDP BPF_F_CURRENT_NETNS'
@@ -57,11 +57,13 @@ trap 'rm -f "$out.tmp"' EXIT
 	#define ETH_P_IP	0x0800
 	#define ETH_P_ARP	0x0806
 	#define ETH_P_8021Q	0x8100
+	#define ETH_P_8021AD	0x88a8
 	#define TC_ACT_UNSPEC	(-1)
 	#define TC_ACT_OK	0
 	#define TC_ACT_SHOT	2
 	#define TC_ACT_REDIRECT	7
 	#define AF_INET		2
+	#define AF_INET6	10
 	#define EEXIST		17
 
 	#endif

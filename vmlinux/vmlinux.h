@@ -72,6 +72,14 @@ enum bpf_map_type {
 	__MAX_BPF_MAP_TYPE = 34,
 };
 
+struct in6_addr {
+	union {
+		__u8 u6_addr8[16];
+		__be16 u6_addr16[8];
+		__be32 u6_addr32[4];
+	} in6_u;
+};
+
 typedef __u64 __be64;
 
 typedef short unsigned int __kernel_sa_family_t;
@@ -259,6 +267,14 @@ struct sockaddr_in {
 	unsigned char __pad[8];
 };
 
+struct sockaddr_in6 {
+	short unsigned int sin6_family;
+	__be16 sin6_port;
+	__be32 sin6_flowinfo;
+	struct in6_addr sin6_addr;
+	__u32 sin6_scope_id;
+};
+
 struct iphdr {
 	__u8 ihl: 4;
 	__u8 version: 4;
@@ -368,6 +384,7 @@ enum {
 #define TC_ACT_SHOT	2
 #define TC_ACT_REDIRECT	7
 #define AF_INET		2
+#define AF_INET6	10
 #define EEXIST		17
 
 #endif

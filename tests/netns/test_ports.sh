@@ -209,6 +209,54 @@ test_address_changes() {
 
 known_as() { [ "$(rsip_field "$1" .host)" = "$2" ]; }
 
+# A socket of IPv6 that speaks IPv4, as programs have that serve both: the same ports, the same refusals.
+# covers: HOST-06 RSAP-21 HOST-10
+test_mapped_address() {
+	local answer
+	[ -e /proc/net/if_inet6 ] || skip "this kernel has no IPv6"
+	lab
+	gateway
+	serve y 203.0.113.2
+	serve x2 10.0.0.12
+	rsip_up x1 --spis 0 --ports 2
+	rsip_up x2 --spis 0 --ports 1
+	for _ in 1 2; do
+		read -r -a answer < <(seen_mapped x1 203.0.113.2)
+		same "address seen" 203.0.113.10 "${answer[0]}"
+		leased x1 "${answer[1]}"
+	done
+	read -r -a answer < <(seen_mapped x1 10.0.0.12)
+	same "address seen" 10.0.0.11 "${answer[0]}"
+	read -r -a answer < <(on x1 python3 -c '
+import socket
+s = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
+s.connect(("::ffff:203.0.113.2", 53))
+print(*s.getsockname()[:2])')
+	same "address of a UDP socket" ::ffff:203.0.113.10 "${answer[0]}"
+	leased x1 "${answer[1]}"
+	same "the port of x2" "[Errno 113] No route to host" "$(seen_mapped x1 203.0.113.10 "$(ports x2)")"
+	same "not leased" 0 "$(outcome out-no-port)"
+}
+
+# seen_mapped HOST SERVER [PORT]
+seen_mapped() { connect_ipv6 "$1" "::ffff:$2" "${3:-80}"; }
+
+# What a server answers to a socket of IPv6, or why there is no answer: connect_ipv6 HOST ADDRESS PORT
+connect_ipv6() {
+	on "$1" python3 -c '
+import http.client, socket, sys
+s = socket.socket(socket.AF_INET6)
+s.settimeout(5)
+try:
+    s.connect((sys.argv[1], int(sys.argv[2])))
+except OSError as error:
+    sys.exit(print(error))
+s.sendall(b"GET / HTTP/1.0\r\n\r\n")
+answer = http.client.HTTPResponse(s)
+answer.begin()
+print(answer.read().decode().strip())' "$2" "$3"
+}
+
 # covers: HOST-06
 test_manual() {
 	lab

@@ -54,19 +54,25 @@ static int netns_cookie(__u64 *out)
 	return err;
 }
 
+/* The links are destroyed with the rest. */
+static int attach_to(struct connect_bpf *bpf, int root)
+{
+	bpf->links.rsip_connect = bpf_program__attach_cgroup(bpf->progs.rsip_connect, root);
+	if (bpf->links.rsip_connect == NULL)
+		return -errno;
+	bpf->links.rsip_connect_mapped = bpf_program__attach_cgroup(bpf->progs.rsip_connect_mapped, root);
+	return bpf->links.rsip_connect_mapped == NULL ? -errno : 0;
+}
+
 static int attach(struct sources *c)
 {
-	int root = cgroup_root();
-	struct bpf_link *link;
+	int root = cgroup_root(), err;
 
 	if (root < 0)
 		return root;
-	link = bpf_program__attach_cgroup(c->bpf->progs.rsip_connect, root);
+	err = attach_to(c->bpf, root);
 	close(root);
-	if (link == NULL)
-		return -errno;
-	c->bpf->links.rsip_connect = link;	/* destroyed with the rest */
-	return 0;
+	return err;
 }
 
 static int take_wish(void *arg, void *data, size_t size)
