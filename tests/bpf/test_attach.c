@@ -359,6 +359,46 @@ Test(attach, detach_takes_off_nothing_but_ours)
 	datapath_close(dp);
 }
 
+/* Whatever became of it, it is back within a second, and only where it was missing. covers: FAIL-13 */
+Test(attach, what_was_taken_off_is_put_on_again)
+{
+	struct datapath *dp = open_and_attach();
+	struct seen lan = program_on("lan0"), wan;
+
+	cr_expect_eq(datapath_tick(dp, 1000), 0);
+	for (uint64_t second = 2; second < 5; second++) {
+		net_run("ip link set wan0 xdp off");
+		expect_nothing_on("wan0");
+		cr_expect_eq(datapath_tick(dp, second * 1000), 0);
+		expect_interfaces(dp, "native", "native");
+	}
+	wan = program_on("wan0");
+	cr_expect_eq(datapath_tick(dp, 5000), 0);
+	cr_expect_eq(program_on("lan0").id, lan.id, "nobody touched it");
+	cr_expect_eq(program_on("wan0").id, wan.id, "it is there");
+	datapath_detach(dp);
+	expect_nothing_on("lan0");
+	expect_nothing_on("wan0");
+	datapath_close(dp);
+}
+
+/* Another program is in its place, which is nobody's mistake to mend but the operator's. covers: FAIL-13 */
+Test(attach, what_cannot_be_put_on_again_is_a_fault)
+{
+	struct datapath *dp = open_and_attach();
+	struct seen lan = program_on("lan0");
+	__u32 id;
+
+	net_run("ip link set wan0 xdp off");
+	put_foreign_on("wan0");
+	id = program_on("wan0").id;
+	cr_expect_eq(datapath_tick(dp, 1000), -EBUSY);
+	cr_expect_eq(program_on("wan0").id, id);
+	cr_expect_eq(program_on("lan0").id, lan.id, "it goes on forwarding");
+	datapath_close(dp);
+	cr_assert_eq(datapath_remove_pins(config), 0);
+}
+
 Test(attach, one_device_cannot_have_both_sides)
 {
 	static struct config_interface both = { .name = "lan0" };

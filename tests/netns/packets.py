@@ -587,6 +587,16 @@ def farewell(command):
         check(f"status of {command}", 0, stop.wait(10))
 
 
+def fault(command):
+    """COMMAND breaks the gateway: every host is told."""
+    x1, x2 = Host("x1").register(), Host("x2", use_tcp=True).register()
+    x1.assign()
+    subprocess.run(["sh", "-c", command], check=True)
+    for x in (x1, x2):
+        told = x.told(ERROR, 5)
+        check(f"error and client of {x.name}", (104, x.client), (told.error, told.number(4)))
+
+
 # --- limits: what a host can take of the service -----------------------------------------
 
 

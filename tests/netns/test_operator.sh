@@ -297,4 +297,44 @@ test_top() {
 	grep -qa 'q ends' "$work/screen"
 }
 
+# Somebody takes a program off: it is back before long, and leases go on.
+# covers: FAIL-13
+test_program_is_taken_off() {
+	local port device
+	raise
+	rsip_up x1 --ports 2
+	port=$(rsip_field x1 .lease.ports | grep -oE '^[0-9]+')
+	packets exchange x1 "$port"
+	for device in wan0 lan0; do
+		ip -n "${lab}n" link set dev $device xdp off
+		wait_for 5 both_attached
+		packets exchange x1 "$port"
+		grep -q "$device: somebody had taken the XDP program off" "$work/rsipd.log"
+	done
+	rsip_stop x1
+	gateway_stop
+}
+
+both_attached() { [ "$(programs)" = 2 ]; }
+
+# Another rsipd takes the interfaces: hosts of the first hear of it, and it ends; their leases are there when it comes back.
+# covers: FAIL-13
+test_interfaces_are_taken_over() {
+	local status=0
+	raise
+	sed 's/rsipd.sock/second.sock/; s/^state:.*/&2/; s/^datapath:.*/datapath: {pin: '"${pin//\//\\/}"'\/2}/' \
+		"$work/rsipd.yaml" >"$work/second.yaml"
+	echo 'server: {port: 4556}' >>"$work/second.yaml"
+	packets fault "nsenter --net=/run/netns/${lab}n $build/rsipd -v -c $work/second.yaml >$work/second.log 2>&1 &"
+	wait "$rsipd" || status=$?
+	same "status" 1 $status
+	grep -qE 'lan0(: another rsipd has put its| already has an) XDP program' "$work/rsipd.log"
+	wait_for 10 grep -q ready "$work/second.log"
+	on n "$build/rsipd" -c "$work/second.yaml" --detach
+	gateway
+	same "leases" 1 "$(ctl -j bindings | jq length)"
+	same "hosts" 2 "$(ctl -j clients | jq length)"
+	gateway_stop
+}
+
 run_tests "$@"

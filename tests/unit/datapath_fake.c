@@ -423,8 +423,9 @@ void datapath_ready(struct datapath *dp, unsigned int i, uint64_t now_ms)
 {
 }
 
-void datapath_tick(struct datapath *dp, uint64_t now_ms)
+int datapath_tick(struct datapath *dp, uint64_t now_ms)
 {
+	return 0;
 }
 
 size_t datapath_interfaces(const struct datapath *dp, struct datapath_interface *out, size_t max)

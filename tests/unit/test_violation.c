@@ -159,3 +159,36 @@ Test(violation, over_tcp)
 	cr_expect_eq(g->box[0].to.connection, tcp_host(2).connection);
 	gateway_free(g);
 }
+
+/* The gateway stops by a fault: every host is told once, and keeps what it has. covers: FAIL-13 */
+Test(violation, fault_stops_the_gateway)
+{
+	struct gateway *g = start();
+	uint32_t id = gateway_register(g, 2);
+	struct msg m = req_rsap(id, 1, 2);
+	struct restore_counts kept;
+	struct msg_fault fault;
+
+	gateway_call(g, udp_host(2), &m);
+	m = req_register(0);
+	gateway_call(g, tcp_host(3), &m);
+	g->sent = 0;
+	sessions_fault(g->s);
+	cr_assert_eq(g->sent, 2, "%zu messages", g->sent);
+	for (size_t i = 0; i < g->sent; i++) {
+		bool tcp = g->box[i].to.tcp;
+
+		cr_assert(msg_decode(g->box[i].data, g->box[i].len, MSG_AT_HOST, 0, &m, &fault), "%s", fault.text);
+		cr_expect_eq(m.type, RSIP_ERROR_RESPONSE);
+		cr_expect_eq(m.error, RSIP_E_INTERNAL_SERVER_ERROR);
+		cr_expect_eq(g->box[i].to.source, tcp ? tcp_host(3).source : udp_host(2).source);
+		cr_expect_eq(m.has, MSG_HAS(RSIP_PARAM_ERROR) | MSG_HAS(RSIP_PARAM_CLIENT_ID) |
+				    (tcp ? 0 : MSG_HAS(RSIP_PARAM_MESSAGE_COUNTER)), "has %llx", (unsigned long long)m.has);
+		cr_expect_eq(m.counter, 0);
+	}
+	cr_expect_neq(g->box[0].to.tcp, g->box[1].to.tcp);
+	kept = gateway_restart(g);
+	cr_expect_eq(kept.clients, 2);
+	cr_expect_eq(kept.binds, 1);
+	gateway_free(g);
+}

@@ -45,6 +45,7 @@ struct place {				/* an interface with a program on it */
 	int ifindex;			/* of the device that has it: below a VLAN */
 	__u32 id;			/* of the program that was put there */
 	int fd;				/* the same, open, so that nobody has to be asked for it; or -1 */
+	__u32 seen;			/* of a dispatcher with it, when last looked at */
 };
 
 struct attach {
@@ -537,7 +538,7 @@ static int join(struct attach *attach, struct place *place, const struct found *
 		return 0;
 	}
 	log_error("%s already has an XDP program that cannot be shared: \"%s\", id %u, %s mode; take it off first",
-		  place->name, there->name, there->id, there->native ? "native" : "generic");
+		  place->name, *there->name ? there->name : "unknown", there->id, there->native ? "native" : "generic");
 	return -EBUSY;
 }
 
@@ -694,6 +695,63 @@ void attach_follow(struct attach *attach, struct netlink *netlink)
 		if (!find_other(attach, place))
 			occupy(attach, place);
 	}
+}
+
+/* --- what others do ---------------------------------------------------------------------------------- */
+
+/* One look as long as nobody touches it. */
+static bool is_still_on(struct place *place, const struct found *found)
+{
+	__u32 ids[SHARED_MAX];
+	size_t count;
+
+	if (found->id && (found->id == place->id || found->id == place->seen))
+		return true;
+	count = is_dispatcher(found) ? shared_ours(place->ifindex, ids) : 0;
+	for (size_t i = 0; i < count; i++) {
+		if (ids[i] != place->id)
+			continue;
+		place->seen = found->id;
+		return true;
+	}
+	return false;
+}
+
+/* Of an rsipd with another "control": to put ours on again would have two fight for the interface. */
+static bool is_rivals(const struct place *place, const struct found *found)
+{
+	__u32 ids[SHARED_MAX];
+
+	return is_ours(found->name) || (is_dispatcher(found) && shared_ours(place->ifindex, ids));
+}
+
+static int keep_on(struct attach *attach, struct place *place)
+{
+	struct found found;
+	int err;
+
+	/* The interface itself is gone, which attach_follow() sees to, or somebody is at it right now. */
+	if (look(place->ifindex, &found) || is_still_on(place, &found))
+		return 0;
+	if (is_rivals(place, &found)) {
+		log_error("%s: another rsipd has put its XDP program, id %u, in the place of ours", place->name, found.id);
+		return -EBUSY;
+	}
+	err = occupy(attach, place);
+	if (!err)
+		log_warn("%s: somebody had taken the XDP program off: it is on again", place->name);
+	return err;
+}
+
+int attach_keep(struct attach *attach)
+{
+	int err = 0;
+
+	for (size_t i = 0; i < attach->count && !err; i++) {
+		if (attach->places[i].on)
+			err = keep_on(attach, &attach->places[i]);
+	}
+	return err;
 }
 
 /* --- life ------------------------------------------------------------------------------------------- */

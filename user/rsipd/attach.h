@@ -29,6 +29,8 @@ int attach_new(const struct config *config, const struct bpfmaps *maps, struct n
 /* Puts the programs on those interfaces that are another device now than when they
  * were put on last. What cannot be attached is logged, and shown as off. */
 void attach_follow(struct attach *attach, struct netlink *netlink);
+/* Puts a program on again that somebody took off. 0; -errno, logged, if that cannot be. */
+int attach_keep(struct attach *attach);
 /* Takes exactly these programs off. */
 void attach_off(struct attach *attach);
 /* Whether some interface has a dispatcher: its programs are found by their ids, and what

@@ -119,8 +119,9 @@ void datapath_watch(struct datapath *dp, datapath_violation *tell, void *arg);
 #define DATAPATH_FDS	2
 int datapath_fd(const struct datapath *dp, unsigned int i);	/* i < DATAPATH_FDS */
 void datapath_ready(struct datapath *dp, unsigned int i, uint64_t now_ms);
-/* Once a second: idle cookies, next hops to try again. */
-void datapath_tick(struct datapath *dp, uint64_t now_ms);
+/* Once a second: idle cookies, next hops to try again, and whether the programs are still on their
+ * interfaces. 0; -errno, logged, when one is not and cannot be put on again: nothing is forwarded there. */
+int datapath_tick(struct datapath *dp, uint64_t now_ms);
 
 /* --- for rsipctl, metrics, tests -------------------------------------------------- */
 

@@ -740,13 +740,14 @@ void datapath_ready(struct datapath *dp, unsigned int i, uint64_t now_ms)
 		follow_interfaces(dp);
 }
 
-void datapath_tick(struct datapath *dp, uint64_t now_ms)
+int datapath_tick(struct datapath *dp, uint64_t now_ms)
 {
 	dp->now = now_ms;
 	rearm(dp);
 	nexthops_tick(dp->nexthops, now_ms);
 	slowpath_tick(dp->slow, now_ms);
 	learn_tick(dp->learn, now_ms);
+	return dp->attach ? attach_keep(dp->attach) : 0;
 }
 
 /* --- for rsipctl, metrics, tests -------------------------------------------------------------------------- */

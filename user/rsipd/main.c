@@ -92,7 +92,7 @@ struct daemon {
 	uv_timer_t second, due;
 	uv_signal_t signals[3];
 	uv_poll_t polls[DATAPATH_FDS];
-	bool detached, stopping;
+	bool detached, stopping, failed;
 	__be32 followed;		/* the last address for which the configuration was read again */
 };
 
@@ -172,12 +172,25 @@ static void follow_addresses(struct daemon *d)
 	log_info("%s has another address, %s: reading the configuration again", moved->name, addr_text(address, text));
 }
 
+/* FAIL-13. What is on disk and in the kernel stays, for a start that may go better. */
+static void end_by_fault(struct daemon *d)
+{
+	log_error("the data plane cannot go on: stopping. Hosts get error 104 and keep their leases; mend what the message "
+		  "before this one tells, then start rsipd again");
+	sessions_fault(d->rsipd.sessions);
+	d->failed = true;
+	daemon_stop(&d->rsipd);
+}
+
 static void on_second(uv_timer_t *timer)
 {
 	struct daemon *d = timer->data;
 	uint64_t now = daemon_now();
 
-	datapath_tick(d->rsipd.dp, now);
+	if (datapath_tick(d->rsipd.dp, now)) {
+		end_by_fault(d);
+		return;
+	}
 	server_tick(d->rsipd.server, now);
 	control_tick(d->control, now);
 	metrics_tick(d->metrics);
@@ -431,7 +444,7 @@ static enum status run(struct config *config, const char *path)
 	}
 	stop(&d);
 	close(lock);
-	return err ? STATUS_FAILED : STATUS_CLEAN;
+	return err || d.failed ? STATUS_FAILED : STATUS_CLEAN;
 }
 
 /* --- --detach -------------------------------------------------------------------------- */

@@ -661,6 +661,17 @@ void sessions_stop(struct sessions *s, uint64_t now)
 	lease_each_client(s->leases, stop_client, &ending);
 }
 
+static bool tell_fault(struct client *client, void *arg)
+{
+	session_tell_error(arg, client, RSIP_E_INTERNAL_SERVER_ERROR, 0);
+	return true;
+}
+
+void sessions_fault(struct sessions *s)
+{
+	lease_each_client(s->leases, tell_fault, s);
+}
+
 void sessions_drain(struct sessions *s, bool on)
 {
 	s->draining = on;
