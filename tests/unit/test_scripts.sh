@@ -124,6 +124,11 @@ same "docs: the example rekeys before the peer" yes "$(says "rekey_time = 50m # 
 same "docs: a lost first packet" yes "$(says 'A retry is a new exchange')"
 # covers: APE-04
 same "docs: who rekeys" yes "$(says 'Give X a shorter IKE lifetime than Y, or delete the IKE SA once the IPsec SA stands')"
+# covers: DNS-01 DNS-02
+same "docs: an example of split DNS" "yes yes" \
+	"$(says 'interface: 10.0.0.1 # not on a public interface') $(says 'local-zone: "lan.example." static # answered here, never asked outside')"
+# covers: DNS-04
+same "docs: no name for a shared address" yes "$(says 'rsipd touches no DNS')"
 
 echo "1..$count" >&3
 exit $status
