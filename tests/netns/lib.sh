@@ -193,8 +193,13 @@ say() { echo "$*" >&3; }
 
 # Ends what the running test left behind.
 clean_up() {
+	local ns
 	[ -n "${work:-}" ] || return 0
 	[ -z "${group:-}" ] || kill -KILL -- "-$group" 2>/dev/null
+	# What a killed "rsip up" left: the number of its namespace is another one's some day.
+	for ns in /run/netns/"$lab"*; do
+		[ ! -e "$ns" ] || rm -f /run/rsip/rsip-*-"$(stat -Lc %i "$ns")".*
+	done
 	"$top/scripts/lab.sh" down -p "$lab" >/dev/null 2>&1
 	if [ -d "$pin" ]; then find "$pin" -depth -delete; fi
 	rm -rf "$work"

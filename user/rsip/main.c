@@ -10,7 +10,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -226,18 +228,18 @@ static int command_up(const struct options *options)
 
 /* --- asking the running instance ------------------------------------------------------------ */
 
-/* Is there a process behind this socket? One that was killed leaves it, and its lock file unlocked. */
-static bool instance_runs(const char *socket)
+/* The socket of one that was killed is still there, and refuses. (To try its lock could be what stops another
+ * one from taking it just then.) */
+static bool instance_runs(const char *path)
 {
-	char lock[PATH_MAX];
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	bool runs;
-	int fd;
 
-	snprintf(lock, sizeof(lock), "%.*s.lock", (int)(strlen(socket) - strlen(".sock")), socket);
-	fd = open(lock, O_RDONLY | O_CLOEXEC);
 	if (fd < 0)
 		return false;
-	runs = flock(fd, LOCK_SH | LOCK_NB) != 0;
+	snprintf(address.sun_path, sizeof(address.sun_path), "%s", path);
+	runs = !connect(fd, (const struct sockaddr *)&address, sizeof(address)) || errno == EAGAIN;
 	close(fd);
 	return runs;
 }
