@@ -38,11 +38,30 @@ static __always_inline bool lease_lasts(const struct lease *lease)
 	return *(const volatile __u32 *)&lease->bind->generation == lease->target.generation;
 }
 
+/* The bind in whose slot an SPI stands, if it is in the slot that its bits name. */
+static __always_inline bool lease_in_slot(__be32 addr, __u32 spi, struct lease *lease)
+{
+	__u32 slot = rsip_spi_slot(spi);
+	const struct rsip_bind *bind = bpf_map_lookup_elem(&rsip_binds, &slot);
+
+	if (!bind)
+		return false;
+	/* before anything else of it: lease_lasts() sees whether the slot was filled anew meanwhile */
+	lease->target = (struct rsip_target){ slot, *(const volatile __u32 *)&bind->generation };
+	barrier();
+	lease->bind = bind;
+	return bind->addr == addr && spi - bind->spi_first < bind->spi_count && lease->target.generation &&
+	       !bind_is_over(bind);
+}
+
 static __always_inline bool lease_by_spi(__be32 addr, __be32 spi, __u8 proto, struct lease *lease)
 {
 	struct rsip_spi_key key = { .addr = addr, .spi = spi, .proto = proto };
-	const struct rsip_target *target = bpf_map_lookup_elem(&rsip_spis, &key);
+	const struct rsip_target *target;
 
+	if (lease_in_slot(addr, bpf_ntohl(spi), lease))
+		return true;
+	target = bpf_map_lookup_elem(&rsip_spis, &key);
 	return target && lease_get(target, lease);
 }
 

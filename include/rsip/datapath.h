@@ -79,7 +79,22 @@ struct rsip_bind {		/* value of rsip_binds, by slot */
 	__u32  ends;		/* rsip_tick() from which on it is over, whatever the daemon does (FAIL-10) */
 	__u32  query_second;	/* the second in which `queries` were learned (SEC-07) */
 	__u32  queries;
+	__u32  spi_first;	/* host order: a run of its SPIs that are found in this slot, see rsip_spi_slot() */
+	__u32  spi_count;	/* 0: its SPIs are in rsip_spis alone */
+	__u64  pad;		/* 0: a bind is one cache line */
 };
+
+/*
+ * SPIs that are not suggested are chosen such that their bits name the slot of
+ * their bind, where it is looked for first: no hash table, whatever the number
+ * of binds. rsip_spis has every SPI all the same, for those whose slot was taken.
+ */
+#define RSIP_SPI_SLOTS		(1U << 20)	/* a power of two */
+
+static inline __u32 rsip_spi_slot(__u32 spi)
+{
+	return spi >> 3 & (RSIP_SPI_SLOTS - 1);	/* eight in a row share a slot */
+}
 
 #define RSIP_BIND_IPSEC		0x01	/* a RSIPSEC bind: IKE, ESP and AH are allowed */
 #define RSIP_BIND_WHOLE		0x02	/* RSA-IP: all of `addr`, every protocol */
@@ -459,7 +474,7 @@ _Static_assert(sizeof(struct rsip_spi_key) == 12, "hidden padding");
 _Static_assert(sizeof(struct rsip_port_key) == 8, "hidden padding");
 _Static_assert(sizeof(struct rsip_cookie_key) == 16, "hidden padding");
 _Static_assert(sizeof(struct rsip_cookie) == 16, "hidden padding");
-_Static_assert(sizeof(struct rsip_bind) == 48, "hidden padding");
+_Static_assert(sizeof(struct rsip_bind) == 64, "hidden padding");
 _Static_assert(sizeof(struct rsip_remote_key) == 12, "hidden padding");
 _Static_assert(sizeof(struct rsip_peer_key) == 8, "hidden padding");
 _Static_assert(sizeof(struct rsip_address) == 16, "hidden padding");

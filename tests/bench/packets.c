@@ -101,12 +101,22 @@ static void add_cookie(const struct table *t, uint32_t i, const struct datapath_
 		die("cookie %u: %s", i, strerror(errno));
 }
 
+/* As the pool does: of a few random ones one whose slot is free. */
+static uint32_t choose_spi(const struct datapath *dp, uint32_t i)
+{
+	uint32_t spi = 0;
+
+	for (uint32_t try = 0; try < 8 && (!try || !datapath_spi_fits(dp, spi)); try++)
+		spi = 0x100 + (i * 8 + try) * 2654435761u % 0xfffff000;
+	return spi;
+}
+
 /* With one port and one SPI. */
 static void add_bind(const struct table *t, uint32_t i)
 {
 	__be32 host = htonl(bench_host(i));
 	struct msg_ports port = { .form = MSG_RUN, .count = 1, .first = bench_port(i) };
-	uint32_t spi = 0x100 + i * 2654435761u % 0xfffff000;
+	uint32_t spi = choose_spi(t->dp, i);
 	struct datapath_bind bind = {
 		.bind_id = i + 1, .client = host, .gateway = htonl(BENCH_GATEWAY), .addr = htonl(bench_addr(i)),
 		.tunnel = RSIP_TUNNEL_IPIP, .ipsec = true, .ends = now_ms() + 86400000, .ports = &port,

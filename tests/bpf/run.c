@@ -63,6 +63,7 @@ const struct world_bind world_binds[WORLD_BINDS] = {
 	{ 23, "X1", "W1", NULL, 0, RSIP_PROTO_IPIP, HOP_X1, 0, { 0 }, false, true },
 	{ 24, "X2", "W2", "Y", 80, RSIP_PROTO_GRE, HOP_X2, 0, { 0 }, false, true },
 	{ 25, "X5", "NB3", NULL, 80, RSIP_PROTO_IPIP, HOP_X5, 0x5025, { 46000 }, true, false, { "Y", "YV" } },
+	{ 26, "X2", "NB2", NULL, 0, RSIP_PROTO_IPIP, HOP_X2, 0x8000d1, { 0 }, true },
 };
 
 static const char *const outcome_names[] = {
@@ -170,6 +171,10 @@ static void fill_bind(struct world *w, size_t i)
 		.ends = world_tick(w) + (1 << 20),
 	};
 
+	if (world_binds[i].spi && rsip_spi_slot(world_binds[i].spi) == world_binds[i].slot) {
+		bind.spi_first = world_binds[i].spi;
+		bind.spi_count = 1;
+	}
 	if (bind.bind_id == SLOT_FREE)
 		bind.generation = 0;
 	if (bind.bind_id == SLOT_REUSED)
@@ -186,7 +191,7 @@ static void fill_bind(struct world *w, size_t i)
 	if (world_binds[i].whole)
 		set(w->skel->maps.rsip_addresses, &spi.addr,
 		    &(struct rsip_address){ .flags = RSIP_ADDRESS_POOL, .whole = target, .speaker = pkt_addr("N") });
-	if (!world_binds[i].spi)
+	if (!world_binds[i].spi || bind.spi_count)
 		return;
 	spi.proto = RSIP_PROTO_ESP;
 	set(w->skel->maps.rsip_spis, &spi, &target);

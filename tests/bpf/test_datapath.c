@@ -380,6 +380,41 @@ Test(datapath, bind_of_ports_as_a_run_and_as_a_list)
 	EXPECT_EMPTY("rsip_grants");
 }
 
+/* The slot that an SPI names is its bind's, if it can be. */
+/* covers: IN-04 SCALE-05 */
+Test(datapath, spis_name_their_slot)
+{
+	static const uint32_t run[] = { 0x8000d0, 0x8000d1 }, same_slot[] = { 0x10000d0 }, list[] = { 0x8000e0, 0x5000 };
+	struct datapath_bind first = rsipsec(X1, NB, NULL), second = rsipsec(X2, NB2, NULL), third = rsipsec(X1, NB2, NULL);
+
+	first.spis = run;
+	first.spi_count = 2;
+	second.spis = same_slot;
+	second.spi_count = 1;
+	third.spis = list;
+	third.spi_count = 2;
+	cr_expect(datapath_spi_fits(dp, 0x8000d0));
+	cr_expect_not(datapath_spi_fits(dp, 0xfffffff8), "beyond the table");
+	add(&first);
+	cr_expect_not(datapath_spi_fits(dp, 0x10000d0));
+	add(&second);
+	add(&third);
+	cr_expect_eq(first.slot, 26);
+	cr_expect_eq(slot(first.slot).spi_first, 0x8000d0);
+	cr_expect_eq(slot(first.slot).spi_count, 2);
+	cr_expect_neq(second.slot, 26);
+	cr_expect_eq(slot(second.slot).spi_first, 0);
+	cr_expect_eq(slot(second.slot).spi_count, 0);
+	cr_expect_eq(third.slot, 28);
+	cr_expect_eq(slot(third.slot).spi_first, 0x8000e0);
+	cr_expect_eq(slot(third.slot).spi_count, 1, "what is not in a row is in rsip_spis");
+	datapath_bind_remove(dp, &first);
+	cr_expect_not(datapath_spi_fits(dp, 0x8000d0), "it rests");
+	datapath_bind_remove(dp, &second);
+	datapath_bind_remove(dp, &third);
+	EXPECT_EMPTY("rsip_spis");
+}
+
 /* covers: IN-04 IN-05 */
 Test(datapath, bind_of_spis_for_esp_and_ah)
 {

@@ -34,6 +34,16 @@ Test(inbound, ipsec)
 		  TO_X1 "| ip Y > NB ttl 63 | esp 0x1001" },
 		{ "same SPI, another address, another bind", "ip Y > NB2 | esp 0x1001", RSIP_IN_ESP,
 		  TO_X1 "| ip Y > NB2 ttl 63 | esp 0x1001" },
+		{ "found in the slot that the SPI names", "ip Y > NB2 | esp 0x8000d1", RSIP_IN_ESP,
+		  TO_X2 "| ip Y > NB2 ttl 63 | esp 0x8000d1" },
+		{ "AH, the same", "ip Y > NB2 | ah 0x8000d1", RSIP_IN_AH, TO_X2 "| ip Y > NB2 ttl 63 | ah 0x8000d1" },
+		{ "in UDP, the same", "ip Y > NB2 | udp 4500 > 4500 | esp 0x8000d1", RSIP_IN_NATT,
+		  TO_X2 "| ip Y > NB2 ttl 63 | udp 4500 > 4500 | esp 0x8000d1" },
+		{ "its neighbour in that slot", "ip Y > NB2 | esp 0x8000d2", RSIP_IN_NO_SPI, NULL },
+		{ "the one before it", "ip Y > NB2 | esp 0x8000d0", RSIP_IN_NO_SPI, NULL },
+		{ "another SPI that names the slot", "ip Y > NB2 | esp 0x10000d1", RSIP_IN_NO_SPI, NULL },
+		{ "that slot, another address", "ip Y > NB | esp 0x8000d1", RSIP_IN_NO_SPI, NULL },
+		{ "an SPI that names an ended bind's slot", "ip Y > NB | esp 0x81", RSIP_IN_NO_SPI, NULL },
 		{ "unknown SPI", "ip Y > NB | esp 0x1002 | data 60", RSIP_IN_NO_SPI, NULL },
 		{ "unknown SPI in AH", "ip Y > NB | ah 0x1002", RSIP_IN_NO_SPI, NULL },
 		{ "SPI 0", "ip Y > NB | esp 0", RSIP_IN_NO_SPI, NULL },
@@ -44,6 +54,32 @@ Test(inbound, ipsec)
 	};
 
 	run(ROWS(rows));
+}
+
+/* A bind that ends, or whose slot is another's, is not found by its slot either. */
+/* covers: FREE-04 IN-28 */
+Test(inbound, spi_in_a_slot_ends)
+{
+	static const struct row over[] = {
+		{ "ended", "ip Y > NB2 | esp 0x8000d1", RSIP_IN_NO_SPI, NULL },
+	};
+	struct rsip_bind bind;
+	struct world w;
+
+	world_open(&w);
+	world_bind(&w, 26, &bind);
+	bind.generation = 0;
+	world_bind_set(&w, 26, &bind);
+	rows_run(&w, PUBLIC, ROWS(over));
+	bind.generation = 7;
+	bind.ends = world_tick(&w) - 1;
+	world_bind_set(&w, 26, &bind);
+	rows_run(&w, PUBLIC, ROWS(over));
+	bind.ends = world_tick(&w) + (1 << 20);
+	bind.spi_count = 0;
+	world_bind_set(&w, 26, &bind);
+	rows_run(&w, PUBLIC, ROWS(over));
+	world_close(&w);
 }
 
 /* covers: IN-02 IN-08 IN-21 IN-30 APE-02 APG-01 FLOW-03 */

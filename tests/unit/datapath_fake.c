@@ -301,6 +301,12 @@ int datapath_bind_add(struct datapath *dp, struct datapath_bind *bind)
 	return 0;
 }
 
+/* As many as half of the slots are taken. */
+bool datapath_spi_fits(const struct datapath *dp, uint32_t first)
+{
+	return first & 8;
+}
+
 void datapath_bind_extend(struct datapath *dp, const struct datapath_bind *bind)
 {
 	struct entry *entry = find(dp, KIND_BIND, bind->client, bind->bind_id);

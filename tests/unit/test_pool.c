@@ -647,6 +647,49 @@ Test(pool, spis_are_random_over_the_whole_space)
 	finish(pools);
 }
 
+static bool ends_in_seven_of_eight(uint32_t first, const void *arg)
+{
+	++*(unsigned int *)(uintptr_t)arg;
+	return first >> 3 & 7;
+}
+
+static bool nothing(uint32_t first, const void *arg)
+{
+	return false;
+}
+
+/* A preference is followed where it can be, and is none about what the host names. */
+Test(pool, spis_preferred)
+{
+	struct setup setup;
+	struct pools *pools = make(&setup, 1, all_ports, all_spis);
+	struct msg_ports no_ports = ports_none();
+	struct msg_spis eight = spis_any(8), named = spis_run(0x4000, 8);
+	unsigned int asked = 0, wrong = 0;
+	struct pool_request request = {
+		.ipsec = true, .local = { .type = RSIP_ADDR_IPV4, .any = true }, .ports = &no_ports, .spis = &eight,
+		.spis_max = UINT32_MAX, .prefers = ends_in_seven_of_eight, .prefers_arg = &asked,
+	};
+	struct pool_grant *grant;
+
+	for (unsigned int i = 0; i < SAMPLES; i++) {
+		cr_assert_eq(pool_take(pools, &request, 0, 0, &grant), 0);
+		wrong += !ends_in_seven_of_eight(grant->spis[0], &asked);
+	}
+	cr_expect_eq(wrong, 0, "%u of %u not as preferred", wrong, SAMPLES);
+	cr_expect(asked > 2 * SAMPLES);
+	asked = 0;
+	request.spis = &named;
+	cr_assert_eq(pool_take(pools, &request, 0, 0, &grant), 0);
+	cr_expect_eq(grant->spis[0], 0x4000);
+	cr_expect_eq(asked, 0);
+	request.spis = &eight;
+	request.prefers = nothing;
+	cr_assert_eq(pool_take(pools, &request, 0, 0, &grant), 0, "none is as preferred: any will do");
+	cr_expect_eq(grant->spi_form, MSG_RUN);
+	finish(pools);
+}
+
 /* --- against a naive model ------------------------------------------------------------------ */
 
 #define MODEL_PORTS	64

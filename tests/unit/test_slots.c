@@ -94,3 +94,24 @@ Test(slots, claims)
 	cr_assert(seen[3] && seen[4] && seen[6] && seen[7]);
 	slots_fini(&slots);
 }
+
+/* A certain slot may be had if nobody has it and it rested, or nobody ever had it. */
+Test(slots, rested)
+{
+	struct slots s;
+
+	cr_assert_eq(slots_init(&s, 1, 4 * SLOTS_REST), 0);
+	cr_assert(slots_rested(&s, 1) && slots_rested(&s, 4 * SLOTS_REST - 1));
+	cr_assert_not(slots_rested(&s, 0));
+	cr_assert_not(slots_rested(&s, 4 * SLOTS_REST));
+	cr_assert(slots_claim(&s, 3000));
+	cr_assert_not(slots_rested(&s, 3000));
+	cr_assert(slots_rested(&s, 2999), "passed over, never taken");
+	slots_give(&s, 3000);
+	for (unsigned int i = 1; i < SLOTS_REST; i++)
+		slots_give(&s, slots_take(&s));
+	cr_assert_not(slots_rested(&s, 3000));
+	slots_give(&s, slots_take(&s));
+	cr_assert(slots_rested(&s, 3000));
+	slots_fini(&s);
+}

@@ -89,6 +89,10 @@ struct datapath_bind {
  */
 int datapath_bind_add(struct datapath *dp, struct datapath_bind *bind);
 
+/* Whether a bind whose SPIs begin with this one (host order) would get the slot where the
+ * data plane looks first, see rsip_spi_slot(). It works in any other as well, only slower. */
+bool datapath_spi_fits(const struct datapath *dp, uint32_t first);
+
 /* Moves its end to bind->ends. `bind` else as it was given to datapath_bind_add(). */
 void datapath_bind_extend(struct datapath *dp, const struct datapath_bind *bind);
 

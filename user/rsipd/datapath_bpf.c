@@ -536,6 +536,18 @@ static __u8 bind_flags(const struct datapath_bind *bind)
 	       (bind->remote_count ? RSIP_BIND_REMOTES : 0);
 }
 
+/* How many SPIs in a row are found in this slot. */
+static uint32_t spis_in_slot(const struct datapath_bind *bind)
+{
+	uint32_t count = 0;
+
+	if (!bind->spi_count || rsip_spi_slot(bind->spis[0]) != bind->slot)
+		return 0;
+	while (count < bind->spi_count && bind->spis[count] == bind->spis[0] + count)
+		count++;
+	return count;
+}
+
 static void bind_start(const struct datapath *dp, const struct bind_slot *b, const struct datapath_bind *bind)
 {
 	struct rsip_bind *to = &dp->maps->binds[slot_of(dp, b)], want = {
@@ -544,8 +556,10 @@ static void bind_start(const struct datapath *dp, const struct bind_slot *b, con
 		.tunnel = bind->tunnel == RSIP_TUNNEL_GRE ? RSIP_PROTO_GRE : RSIP_PROTO_IPIP,
 		.flags = bind_flags(bind),
 		.ends = clock_tick_at(dp->clock, bind->ends),
+		.spi_count = spis_in_slot(bind),
 	};
 
+	want.spi_first = want.spi_count ? bind->spis[0] : 0;
 	/* One that lives on: packets use it meanwhile. Its host may have moved to another next hop. */
 	if (to->generation == b->generation) {
 		struct rsip_bind is;
@@ -599,11 +613,25 @@ static bool slot_adopt(struct datapath *dp, const struct datapath_bind *bind)
 	       known->addr == bind->addr && slots_claim(&dp->free, bind->slot);
 }
 
-/* Any other slot; before datapath_settle() one in which no bind waits to be adopted. */
-static uint32_t slot_take(struct datapath *dp)
+bool datapath_spi_fits(const struct datapath *dp, uint32_t first)
 {
-	uint32_t slot = slots_take(&dp->free);
+	uint32_t slot = rsip_spi_slot(first);
 
+	return slot < dp->maps->entries[BPFMAP_BINDS] && slots_rested(&dp->free, slot) &&
+	       !dp->maps->binds[slot].generation;
+}
+
+/* Its SPIs' own slot or any other; before datapath_settle() one in which no bind waits to be adopted. */
+static uint32_t slot_take(struct datapath *dp, const struct datapath_bind *bind)
+{
+	uint32_t slot;
+
+	if (bind->spi_count && datapath_spi_fits(dp, bind->spis[0])) {
+		slot = rsip_spi_slot(bind->spis[0]);
+		if (slots_claim(&dp->free, slot))
+			return slot;
+	}
+	slot = slots_take(&dp->free);
 	if (!dp->adopt || slot == SLOT_NONE || !dp->maps->binds[slot].generation)
 		return slot;
 	slots_give(&dp->free, slot);
@@ -630,7 +658,7 @@ int datapath_bind_add(struct datapath *dp, struct datapath_bind *bind)
 		*b = (struct bind_slot){ .generation = dp->maps->binds[bind->slot].generation, .whole = bind->whole };
 		known = adopt_entries(dp->adopt, bind->slot);
 	} else {
-		bind->slot = slot_take(dp);
+		bind->slot = slot_take(dp, bind);
 		if (bind->slot == SLOT_NONE)
 			return -ENOSPC;
 		b = &dp->binds[bind->slot];

@@ -788,14 +788,14 @@ static bool run_is_free(const struct spiset *set, uint32_t first, uint32_t count
 }
 
 /*
- * A free run aligned to its size: a few random places, then one after the
- * other from a random place on. 0: none was found.
+ * A free run aligned to its size: of a few random places one that is preferred,
+ * or any; then one after the other from a random place on. 0: none was found.
  */
-static uint32_t find_spi_run(const struct pool_address *address, uint32_t count)
+static uint32_t find_spi_run(const struct pool_address *address, const struct pool_request *request, uint32_t count)
 {
 	const struct num_range *range = &address->pool->config->spis;
 	uint64_t size = 1, first, slots;	/* fewer than 2^32: SPIs begin at 256 */
-	uint32_t lookups = 0, slot;
+	uint32_t lookups = 0, slot, other = 0;
 
 	while (size < count)
 		size *= 2;
@@ -804,10 +804,16 @@ static uint32_t find_spi_run(const struct pool_address *address, uint32_t count)
 		return 0;
 	slots = (range->last - count + 1) / size - first + 1;
 	for (unsigned int i = 0; i < RANDOM_TRIES; i++) {
-		slot = arc4random_uniform(slots);
-		if (run_is_free(&address->spis, (first + slot) * size, count, &lookups))
-			return (first + slot) * size;
+		uint32_t at = (first + arc4random_uniform(slots)) * size;
+
+		if (!run_is_free(&address->spis, at, count, &lookups))
+			continue;
+		if (!request->prefers || request->prefers(at, request->prefers_arg))
+			return at;
+		other = at;
 	}
+	if (other)
+		return other;
 	slot = arc4random_uniform(slots);
 	for (uint64_t i = 0; i < slots && (count == 1 || lookups < RUN_LOOKUPS); i++) {
 		uint32_t at = (first + (slot + i) % slots) * size;
@@ -819,17 +825,18 @@ static uint32_t find_spi_run(const struct pool_address *address, uint32_t count)
 }
 
 /* The set has room. 0, or 402, 403 with nothing taken. */
-static uint16_t choose_spis(struct pool_address *address, const struct msg_spis *spis, struct pool_grant *grant)
+static uint16_t choose_spis(struct pool_address *address, const struct pool_request *request, struct pool_grant *grant)
 {
+	const struct msg_spis *spis = request->spis;
 	uint32_t first = 0;
 	unsigned int i;
 
 	if (spis->form == MSG_ANY) {
 		while (free_spis(address) < spis->count)
 			reclaim_oldest(address);
-		first = find_spi_run(address, spis->count);
+		first = find_spi_run(address, request, spis->count);
 		if (!first && reclaim_all(address))
-			first = find_spi_run(address, spis->count);
+			first = find_spi_run(address, request, spis->count);
 		if (!first && spis->count > RSIP_SPIS_MAX)
 			return RSIP_E_IPSEC_SPI_UNAVAILABLE;	/* an answer cannot list so many */
 		grant->spi_form = first ? MSG_RUN : MSG_LIST;
@@ -840,7 +847,7 @@ static uint16_t choose_spis(struct pool_address *address, const struct msg_spis 
 		if (spis->form != MSG_ANY)
 			grant->spis[i] = msg_spi_at(spis, i);
 		else
-			grant->spis[i] = first ? first + i : find_spi_run(address, 1);
+			grant->spis[i] = first ? first + i : find_spi_run(address, request, 1);
 		if (!spiset_add(&address->spis, grant->spis[i]))
 			break;	/* named twice in one list */
 	}
@@ -919,7 +926,7 @@ static uint16_t commit(struct pool_address *address, const struct pool_request *
 	if (!grant || (grant->spi_count && spiset_reserve(&address->spis, grant->spi_count)))
 		error = RSIP_E_INTERNAL_SERVER_ERROR;
 	else if (grant->spi_count)
-		error = choose_spis(address, request->spis, grant);
+		error = choose_spis(address, request, grant);
 	if (error) {
 		free(grant);
 		return error;

@@ -58,6 +58,10 @@ struct pool_request {
 	const struct msg_ports *ports;	/* any form */
 	const struct msg_spis *spis;	/* NULL: none */
 	uint32_t ports_max, spis_max;	/* what the host's own limits still allow */
+	/* Which free SPIs, by the first of a run, are the better ones where the host names none; NULL: all
+	 * are alike. A preference: a few tries, then the others do. */
+	bool (*prefers)(uint32_t first, const void *arg);
+	const void *prefers_arg;
 };
 
 /* Built from a configuration; NULL if memory is short. */

@@ -12,7 +12,8 @@ int slots_init(struct slots *slots, uint32_t first, uint32_t count)
 	*slots = (struct slots){ .count = count, .fresh = first, .oldest = SLOT_NONE, .newest = SLOT_NONE };
 	slots->next = calloc(count, sizeof(*slots->next));
 	slots->prev = calloc(count, sizeof(*slots->prev));
-	if (!slots->next || !slots->prev)
+	slots->given = calloc(count, sizeof(*slots->given));
+	if (!slots->next || !slots->prev || !slots->given)
 		return -ENOMEM;
 	for (uint32_t slot = 0; slot < first; slot++)
 		slots->next[slot] = SLOT_TAKEN;
@@ -23,7 +24,8 @@ void slots_fini(struct slots *slots)
 {
 	free(slots->next);
 	free(slots->prev);
-	slots->next = slots->prev = NULL;
+	free(slots->given);
+	slots->next = slots->prev = slots->given = NULL;
 }
 
 static void take_resting(struct slots *slots, uint32_t slot)
@@ -55,19 +57,7 @@ uint32_t slots_take(struct slots *slots)
 	return slot;
 }
 
-bool slots_claim(struct slots *slots, uint32_t slot)
-{
-	if (slot >= slots->count)
-		return false;
-	while (slots->fresh <= slot)
-		slots_give(slots, slots->fresh++);
-	if (slots->next[slot] == SLOT_TAKEN)
-		return false;
-	take_resting(slots, slot);
-	return true;
-}
-
-void slots_give(struct slots *slots, uint32_t slot)
+static void rest(struct slots *slots, uint32_t slot)
 {
 	slots->next[slot] = SLOT_NONE;
 	slots->prev[slot] = slots->newest;
@@ -77,4 +67,30 @@ void slots_give(struct slots *slots, uint32_t slot)
 		slots->next[slots->newest] = slot;
 	slots->newest = slot;
 	slots->resting++;
+}
+
+bool slots_claim(struct slots *slots, uint32_t slot)
+{
+	if (slot >= slots->count)
+		return false;
+	while (slots->fresh <= slot)
+		rest(slots, slots->fresh++);
+	if (slots->next[slot] == SLOT_TAKEN)
+		return false;
+	take_resting(slots, slot);
+	return true;
+}
+
+bool slots_rested(const struct slots *slots, uint32_t slot)
+{
+	if (slot >= slots->fresh)
+		return slot < slots->count;
+	return slots->next[slot] != SLOT_TAKEN &&
+	       (!slots->given[slot] || slots->gives - slots->given[slot] >= SLOTS_REST);
+}
+
+void slots_give(struct slots *slots, uint32_t slot)
+{
+	slots->given[slot] = ++slots->gives;
+	rest(slots, slot);
 }

@@ -14,8 +14,9 @@
 
 struct slots {
 	uint32_t *next, *prev;	/* chain of resting slots, oldest first */
+	uint32_t *given;	/* number of the slots_give() it came with; 0: it was never taken */
 	uint32_t count, fresh;	/* slots below `fresh` were taken at least once */
-	uint32_t oldest, newest, resting;
+	uint32_t oldest, newest, resting, gives;
 };
 
 /* Slots first to count - 1 are free; those below `first` are never handed out. 0 or -ENOMEM. */
@@ -26,4 +27,6 @@ void slots_fini(struct slots *slots);
 uint32_t slots_take(struct slots *slots);
 /* That very slot. false: it is taken already, or there is none of that number. */
 bool slots_claim(struct slots *slots, uint32_t slot);
+/* Whether it is free and has rested. */
+bool slots_rested(const struct slots *slots, uint32_t slot);
 void slots_give(struct slots *slots, uint32_t slot);
