@@ -382,6 +382,17 @@ Test(attach, what_was_taken_off_is_put_on_again)
 	datapath_close(dp);
 }
 
+/* An interface that is gone is waited for. */
+Test(attach, interface_that_is_gone_is_no_fault)
+{
+	struct datapath *dp = open_and_attach();
+
+	net_run("ip link del wan0");
+	cr_expect_eq(datapath_tick(dp, 1000), 0);
+	datapath_detach(dp);
+	datapath_close(dp);
+}
+
 /* Another program is in its place, which is nobody's mistake to mend but the operator's. covers: FAIL-13 */
 Test(attach, what_cannot_be_put_on_again_is_a_fault)
 {

@@ -26,6 +26,24 @@ test_made_anew() {
 
 both_native() { [ "$(modes)" = "lan0 native, wan0 native" ]; }
 
+# So many events at once that the kernel drops some: rsipd looks at everything, and hears the next ones.
+# covers: IN-19
+test_events_are_lost() {
+	lab
+	gateway
+	rsip_up x1 --ports 2
+	packets exchange x1 "$(port x1)"
+	kill -STOP "$rsipd"
+	ip -n "${lab}n" -batch <(awk 'BEGIN { for (i = 0; i < 30000; i++)
+		printf "route add blackhole 198.18.%d.%d\n", i / 250, i % 250 }')
+	kill -CONT "$rsipd"
+	wait_for 10 grep -q 'netlink: events were lost' "$work/rsipd.log"
+	private_anew
+	wait_for 10 both_native
+	wait_for 10 packets exchange x1 "$(port x1)"
+	rsip_stop x1
+}
+
 # A second network of hosts, and a second way to the peer that routing turns to.
 # covers: IN-19 EG-14
 test_several() {

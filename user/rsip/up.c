@@ -283,6 +283,9 @@ static void on_news(uv_poll_t *poll, int status, int events)
 {
 	struct up *up = poll->data;
 
+	/* libuv stops to watch what reports an error: netlink does when it lost events, and goes on. */
+	if (status < 0)
+		uv_poll_start(poll, UV_READABLE, on_news);
 	if (kernel_watch_read(&up->watch) && tunnels_next(up->tunnels, NULL) != NULL &&
 	    !uv_is_active((uv_handle_t *)&up->settle))
 		uv_timer_start(&up->settle, on_settled, SETTLE_MS, 0);

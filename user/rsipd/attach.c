@@ -725,13 +725,21 @@ static bool is_rivals(const struct place *place, const struct found *found)
 	return is_ours(found->name) || (is_dispatcher(found) && shared_ours(place->ifindex, ids));
 }
 
+/* To look at a device that is gone is no error: it has nothing. */
+static bool is_gone(const struct place *place)
+{
+	char name[IF_NAMESIZE];
+
+	return !if_indextoname((unsigned int)place->ifindex, name);
+}
+
 static int keep_on(struct attach *attach, struct place *place)
 {
 	struct found found;
 	int err;
 
-	/* The interface itself is gone, which attach_follow() sees to, or somebody is at it right now. */
-	if (look(place->ifindex, &found) || is_still_on(place, &found))
+	/* An interface that is gone may come back, which attach_follow() sees to. */
+	if (look(place->ifindex, &found) || is_still_on(place, &found) || is_gone(place))
 		return 0;
 	if (is_rivals(place, &found)) {
 		log_error("%s: another rsipd has put its XDP program, id %u, in the place of ours", place->name, found.id);
@@ -740,7 +748,7 @@ static int keep_on(struct attach *attach, struct place *place)
 	err = occupy(attach, place);
 	if (!err)
 		log_warn("%s: somebody had taken the XDP program off: it is on again", place->name);
-	return err;
+	return err && is_gone(place) ? 0 : err;
 }
 
 int attach_keep(struct attach *attach)

@@ -203,6 +203,9 @@ static void on_datapath(uv_poll_t *poll, int status, int events)
 	struct daemon *d = poll->data;
 
 	datapath_ready(d->rsipd.dp, (unsigned int)(poll - d->polls), daemon_now());
+	/* libuv stops to watch what reports an error: netlink does when it lost events, and goes on. */
+	if (status < 0)
+		uv_poll_start(poll, UV_READABLE, on_datapath);
 }
 
 static void on_name(uint32_t id, const char *name, void *arg)
