@@ -13,12 +13,14 @@
 #include "lib/log.h"
 #include "rsip.skel.h"
 
+#define READ_EVERY_MS	1000		/* the two clocks drift apart by less than a jiffy meanwhile */
 #define TICKS_MAX	(1ULL << 30)	/* two years at least */
 
 struct clock {
 	struct rsip_bpf *skeleton;
 	uint64_t jiffy_ns;
 	struct rsip_clock last;		/* reading */
+	uint64_t read_at;		/* coarse monotonic clock, ms */
 };
 
 static int clock_read(struct clock *clock)
@@ -64,12 +66,30 @@ void clock_close(struct clock *clock)
 	free(clock);
 }
 
+static uint64_t coarse_ms(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC_COARSE, &t);
+	return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
+}
+
+/* Not for each bind: a reading is a system call. An older one serves as well. */
+static void read_often(struct clock *clock)
+{
+	uint64_t now = coarse_ms();
+
+	if (now - clock->read_at < READ_EVERY_MS)
+		return;
+	if (clock_read(clock) == 0)
+		clock->read_at = now;
+}
+
 __u32 clock_tick_at(struct clock *clock, uint64_t ms)
 {
 	uint64_t tick_ns = clock->jiffy_ns << RSIP_TICK_SHIFT, at = ms * 1000000, ticks = 0;
 
-	/* Read anew, since the two may drift; an older reading serves as well. */
-	clock_read(clock);
+	read_often(clock);
 	if (at > clock->last.ns)
 		ticks = (at - clock->last.ns + tick_ns - 1) / tick_ns + 1;
 	return rsip_tick(clock->last.jiffies) + (__u32)(ticks < TICKS_MAX ? ticks : TICKS_MAX);

@@ -14,7 +14,6 @@
 
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
-#include <uthash.h>
 #include <utlist.h>
 
 #include "lib/log.h"
@@ -29,6 +28,9 @@
 #include "rsipd/realm.h"
 #include "rsipd/slots.h"
 #include "rsipd/slowpath.h"
+#include "rsipd/table.h"
+
+#define container_of(ptr, type, member) ((type *)((char *)(ptr) - offsetof(type, member)))
 
 #define REARM_MS	1000	/* a host's violation is told again */
 #define EVENTS_MAX	256	/* handled in one go, so that the loop is not held up */
@@ -41,7 +43,8 @@ struct host {
 	uint64_t rearm;			/* when violations are told again; 0: they are */
 	struct host *rearm_prev, *rearm_next;
 	bool stored;			/* datapath_settle(): its entry is right */
-	UT_hash_handle hh;
+	struct table_node by_addr;
+	struct host *prev, *next;
 };
 
 struct grant {
@@ -51,7 +54,8 @@ struct grant {
 	struct claim *ipsec;		/* of RSIPSEC and RSA-IP binds that the entry may name; the first is named */
 	struct claim *any;		/* of binds of all kinds, the same */
 	bool stored;			/* datapath_settle(): its entry is right */
-	UT_hash_handle hh;
+	struct table_node by_key;
+	struct grant *prev, *next;
 };
 
 struct claim {				/* a bind for each of its remotes, a RSA-IP bind once */
@@ -82,6 +86,7 @@ struct datapath {
 	struct attach *attach;		/* NULL: nothing is attached */
 	struct ring_buffer *events;
 	uint32_t *private_ifindex;	/* of the private interfaces, in their order */
+	struct table hosts_by_addr, grants_by_key;
 	struct host *hosts;
 	struct host *told;		/* that violations of are not told for now; the first is due first */
 	datapath_violation *tell;
@@ -102,10 +107,9 @@ struct datapath {
 
 static struct host *host_find(const struct datapath *dp, __be32 addr)
 {
-	struct host *host;
+	struct table_node *node = table_find(&dp->hosts_by_addr, addr);
 
-	HASH_FIND(hh, dp->hosts, &addr, sizeof(addr), host);
-	return host;
+	return node ? container_of(node, struct host, by_addr) : NULL;
 }
 
 static int host_store(const struct datapath *dp, struct host *host)
@@ -165,7 +169,8 @@ int datapath_client_add(struct datapath *dp, __be32 client, __be32 gateway, uint
 		free(host);
 		return err;
 	}
-	HASH_ADD(hh, dp->hosts, addr, sizeof(host->addr), host);
+	table_add(&dp->hosts_by_addr, &host->by_addr, host->addr);
+	DL_APPEND(dp->hosts, host);
 	return 0;
 }
 
@@ -200,24 +205,40 @@ void datapath_client_remove(struct datapath *dp, __be32 client)
 		DL_DELETE2(dp->told, host, rearm_prev, rearm_next);
 	bpf_map_delete_elem(dp->maps->fd[BPFMAP_CLIENTS], &client);
 	nexthop_host_remove(dp->nexthops, host->value.nexthop);
-	HASH_DEL(dp->hosts, host);
+	table_remove(&dp->hosts_by_addr, &host->by_addr);
+	DL_DELETE(dp->hosts, host);
 	free(host);
 }
 
 /* --- grants --------------------------------------------------------------------------------- */
 
+/* 64 bits of the 96: another pair's grant for some remote may have the same. */
+static uint64_t grant_hash(const struct rsip_grant_key *key)
+{
+	return ((uint64_t)key->client << 32 | key->addr) ^ table_hash(key->remote, 0);
+}
+
+static struct grant *grant_find(const struct datapath *dp, const struct rsip_grant_key *key)
+{
+	struct table_node *node = table_find(&dp->grants_by_key, grant_hash(key));
+
+	while (node && memcmp(&container_of(node, struct grant, by_key)->key, key, sizeof(*key)))
+		node = table_find_next(node);
+	return node ? container_of(node, struct grant, by_key) : NULL;
+}
+
 static struct grant *grant_get(struct datapath *dp, const struct rsip_grant_key *key)
 {
-	struct grant *grant;
+	struct grant *grant = grant_find(dp, key);
 
-	HASH_FIND(hh, dp->grants, key, sizeof(*key), grant);
 	if (grant)
 		return grant;
 	grant = calloc(1, sizeof(*grant));
 	if (!grant)
 		return NULL;
 	grant->key = *key;
-	HASH_ADD(hh, dp->grants, key, sizeof(grant->key), grant);
+	table_add(&dp->grants_by_key, &grant->by_key, grant_hash(key));
+	DL_APPEND(dp->grants, grant);
 	return grant;
 }
 
@@ -241,7 +262,8 @@ static int grant_store(struct datapath *dp, struct grant *grant)
 
 	if (!grant->refs) {
 		bpf_map_delete_elem(dp->maps->fd[BPFMAP_GRANTS], &grant->key);
-		HASH_DEL(dp->grants, grant);
+		table_remove(&dp->grants_by_key, &grant->by_key);
+		DL_DELETE(dp->grants, grant);
 		free(grant);
 		return 0;
 	}
@@ -1002,6 +1024,10 @@ static int open_parts(struct datapath *dp)
 	struct bpfmaps *maps = dp->maps;
 	int err = slots_init(&dp->free, 0, maps->entries[BPFMAP_BINDS]);
 
+	if (!err)
+		err = table_init(&dp->hosts_by_addr, maps->entries[BPFMAP_CLIENTS]);
+	if (!err)
+		err = table_init(&dp->grants_by_key, maps->entries[BPFMAP_CLIENTS]);
 	dp->binds = calloc(maps->entries[BPFMAP_BINDS], sizeof(*dp->binds));
 	dp->peers = peers_new(maps, dp->config->datapath.peer_rekey);
 	dp->learn = dp->peers ? learn_new(maps, dp->peers) : NULL;
@@ -1059,10 +1085,9 @@ static void settle_client(const void *key, const void *value, void *arg)
 static void settle_grant(const void *key, const void *value, void *arg)
 {
 	struct datapath *dp = arg;
-	struct grant *grant;
+	struct grant *grant = grant_find(dp, key);
 	struct rsip_grant want;
 
-	HASH_FIND(hh, dp->grants, key, sizeof(struct rsip_grant_key), grant);
 	if (!grant) {
 		bpf_map_delete_elem(dp->maps->fd[BPFMAP_GRANTS], key);
 		return;
@@ -1104,19 +1129,19 @@ static uint64_t monotonic_ms(void)
 /* What lives on is written where it is not, or not so, in the maps that many share. */
 static int settle_shared(struct datapath *dp)
 {
-	struct grant *grant, *next_grant;
-	struct host *host, *next_host;
+	struct grant *grant, *next;
+	struct host *host;
 	int err = bpfmaps_each(dp->maps->fd[BPFMAP_CLIENTS], sizeof(__be32), sizeof(struct rsip_client), settle_client, dp);
 
 	if (!err)
 		err = bpfmaps_each(dp->maps->fd[BPFMAP_GRANTS], sizeof(struct rsip_grant_key), sizeof(struct rsip_grant),
 				   settle_grant, dp);
 	dp->settled = true;
-	HASH_ITER(hh, dp->hosts, host, next_host) {
+	DL_FOREACH(dp->hosts, host) {
 		if (!err && !host->stored)
 			err = host_store(dp, host);
 	}
-	HASH_ITER(hh, dp->grants, grant, next_grant) {
+	DL_FOREACH_SAFE(dp->grants, grant, next) {
 		if (!err && !grant->stored)
 			err = grant_store(dp, grant);
 	}
@@ -1215,14 +1240,12 @@ static void free_hosts(struct datapath *dp)
 	struct grant *grant, *next_grant;
 	struct host *host, *next_host;
 
-	HASH_ITER(hh, dp->grants, grant, next_grant) {
-		HASH_DEL(dp->grants, grant);
+	DL_FOREACH_SAFE(dp->grants, grant, next_grant)
 		free(grant);
-	}
-	HASH_ITER(hh, dp->hosts, host, next_host) {
-		HASH_DEL(dp->hosts, host);
+	DL_FOREACH_SAFE(dp->hosts, host, next_host)
 		free(host);
-	}
+	table_destroy(&dp->grants_by_key);
+	table_destroy(&dp->hosts_by_addr);
 }
 
 void datapath_close(struct datapath *dp)

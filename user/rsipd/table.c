@@ -52,6 +52,15 @@ struct table_node *table_find(const struct table *table, uint64_t key)
 	return node;
 }
 
+struct table_node *table_find_next(const struct table_node *node)
+{
+	struct table_node *next = node->next;
+
+	while (next && next->key != node->key)
+		next = next->next;
+	return next;
+}
+
 void table_add(struct table *table, struct table_node *node, uint64_t key)
 {
 	struct table_node **head = bucket(table, key);

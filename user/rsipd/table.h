@@ -25,7 +25,8 @@ int table_init(struct table *table, size_t capacity);
 void table_destroy(struct table *table);
 
 struct table_node *table_find(const struct table *table, uint64_t key);
-/* `key` must not be there yet. */
+/* Another one with the same key; NULL: there is none. Only for tables whose keys are not unique. */
+struct table_node *table_find_next(const struct table_node *node);
 void table_add(struct table *table, struct table_node *node, uint64_t key);
 void table_remove(struct table *table, struct table_node *node);
 
