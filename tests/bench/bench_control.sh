@@ -115,21 +115,27 @@ ceiling() {
 	stop KILL
 }
 
-# probe NAME COMMAND...: what a host that asks all the time sees meanwhile.
+# probe NAME COMMAND...: what a host, each time another one, that asks all the time sees meanwhile. Other programs
+# that want the CPU count as well; the longest turn of the loop so far is rsipd's own part.
+probes=0
 probe() {
 	local name=$1 pid
 	shift
-	nsenter --net="/run/netns/${tag}h" "$build/tests/bench/load" probe -f 10.255.0.1 -t 600 >"$work/probe" &
+	probes=$((probes + 1))		# not in the line below, which another shell runs
+	nsenter --net="/run/netns/${tag}h" "$build/tests/bench/load" probe -f "10.255.0.$probes" -t 600 >"$work/probe" &
 	pid=$!
 	"$@"
 	kill "$pid"
-	wait "$pid"
+	wait "$pid" || return
 	figure "$name: the longest an answer took" "$(jq '.worst_us / 1000' "$work/probe")" ms "<= 50"
+	figure "$name: CPU of the longest turn of the loop" "$(status_of .longest_turn_us/1000)" ms "<= 50"
 }
+
+status_of() { "$build/rsipctl" -s "$work/rsipd.sock" -j status | jq "$1"; }
 
 fill() { load fill -n "$LIVE" -f 10.128.0.1 -t 600 "$@" >"$work/fill"; }
 
-lease_count() { "$build/rsipctl" -s "$work/rsipd.sock" -j status | jq .binds; }
+lease_count() { status_of .binds; }
 all_gone() { [ "$(lease_count)" = 0 ]; }
 
 # One operation among a thousand leases and among all of them.
@@ -149,6 +155,7 @@ live() {
 	stop
 	rsipd || return
 	figure "restart with them, until it serves" "$(calc "$ready / 1000")" s
+	figure "CPU of the restart" "$(cpu_of "$server")" s
 	[ "$(lease_count)" -ge $((before - 1)) ] || { echo "bench: leases were lost" >&2; return 1; }
 	stop KILL
 }

@@ -441,6 +441,8 @@ static void probe(void)
 		flush();
 		receive(host->again_us || next <= now ? PROBE_US : next - now);
 	}
+	if (load.refused)
+		error(1, 0, "the probe was refused with %u", load.refused_with);
 }
 
 static void report(double seconds)

@@ -71,11 +71,12 @@ static void run_status(struct command *command)
 	struct rsipd *rsipd = command->rsipd;
 	const struct leases *leases = session_leases(rsipd->sessions);
 
-	put_json(command->out, json_pack("{ss ss si sI ss ss ss so so sI sI sI sb}",
+	put_json(command->out, json_pack("{ss ss si sI sI ss ss ss so so sI sI sI sb}",
 				      "daemon", "running",
 				      "version", RSIP_VERSION_TEXT,
 				      "pid", (int)getpid(),
 				      "uptime", (json_int_t)((daemon_now() - rsipd->started) / 1000),
+				      "longest_turn_us", (json_int_t)rsipd->longest_turn_us,
 				      "configuration", rsipd->config_path,
 				      "control", rsipd->config->control,
 				      "pin", rsipd->config->datapath.pin,

@@ -25,6 +25,7 @@ struct rsipd {
 	struct commit *commit;
 	struct sessions *sessions;
 	uint64_t started;		/* daemon_now() */
+	uint64_t longest_turn_us;	/* of the loop, in CPU time: so long did others wait for their turn */
 };
 
 /* The daemon's clock: milliseconds, monotonic. */

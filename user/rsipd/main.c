@@ -9,6 +9,7 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <systemd/sd-daemon.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "lib/ask.h"
@@ -90,6 +91,8 @@ struct daemon {
 	struct metrics *metrics;
 	uv_loop_t loop;
 	uv_timer_t second, due;
+	uv_prepare_t turn;
+	uint64_t turn_began;		/* CPU time of this thread, us */
 	uv_signal_t signals[3];
 	uv_poll_t polls[DATAPATH_FDS];
 	bool detached, stopping, failed;
@@ -198,6 +201,23 @@ static void on_second(uv_timer_t *timer)
 	end_when_drained(d);
 }
 
+/*
+ * In CPU time, since how long the machine lets others run instead is not what
+ * the daemon can do anything about. It waits for nothing but the loop's events.
+ */
+static void on_turn(uv_prepare_t *prepare)
+{
+	struct daemon *d = prepare->data;
+	struct timespec t;
+	uint64_t now;
+
+	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+	now = (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_nsec / 1000;
+	if (d->turn_began && now - d->turn_began > d->rsipd.longest_turn_us)
+		d->rsipd.longest_turn_us = now - d->turn_began;
+	d->turn_began = now;
+}
+
 static void on_datapath(uv_poll_t *poll, int status, int events)
 {
 	struct daemon *d = poll->data;
@@ -295,6 +315,9 @@ static void watch(struct daemon *d)
 		d->signals[i].data = d;
 		uv_signal_start(&d->signals[i], on_signal, numbers[i]);
 	}
+	uv_prepare_init(&d->loop, &d->turn);
+	d->turn.data = d;
+	uv_prepare_start(&d->turn, on_turn);
 	uv_timer_init(&d->loop, &d->second);
 	uv_timer_init(&d->loop, &d->due);
 	d->second.data = d->due.data = d;
