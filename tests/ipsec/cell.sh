@@ -9,7 +9,7 @@
 # shellcheck disable=SC2154 # set by whoever sources this
 # What is to be tried, for connect and what follows it:
 #   IKE         2, 1-main or 1-aggressive
-#   auth        secret or certificates
+#   auth        secret, certificates, large-certificates (more than a packet holds)
 #   mobike      yes or no, with IKE 2
 #   protection  esp-tunnel, esp-transport, ah-transport
 #   dead_peers  after how much silence a host asks whether the peer is there (2s)
@@ -81,16 +81,21 @@ charon=("delete_rekeyed = yes" "i_dont_care_about_security_and_use_aggressive_mo
 # settings_of_ike ARRAY HOST: gets what both ends of a connection have
 settings_of_ike() {
 	local -n added=$1
+	local names
 	case $IKE in
 	2) added+=("version = 2" "mobike = $mobike") ;;
 	1-main) added+=("version = 1") ;;
 	1-aggressive) added+=("version = 1" "aggressive = yes") ;;
 	esac
 	if [ -n "$settings" ]; then added+=("${settings/=/ = }"); fi
-	[ "$auth" = certificates ] || return 0
+	case $auth in
+	secret) return ;;
+	certificates) names=0 ;;
+	large-certificates) names=60 ;;
+	esac
 	added+=(certificates)
-	[ -d "$work/pki" ] || pki_make "$work/pki" 2048 0 x1 x2 y
-	guest swan_credentials "$2" "$work/pki"
+	[ -d "$work/$auth" ] || pki_make "$work/$auth" 2048 $names x1 x2 y
+	guest swan_credentials "$2" "$work/$auth"
 }
 
 # selectors ARRAY LOCAL REMOTE: added to a connection in transport mode
@@ -98,6 +103,26 @@ selectors() {
 	# shellcheck disable=SC2178 # an array, by its name
 	local -n added=$1
 	case $protection in *-transport) added+=("child:local_ts = $2" "child:remote_ts = $3") ;; esac
+}
+
+# live_through EVENT...: both hosts connect; after each EVENT traffic is as it was
+live_through() {
+	local event drops
+	drops=$(dropped)
+	wire_start y
+	# Also where this ends halfway and the test does not.
+	trap 'kill "${wire_pids[@]}" 2>/dev/null || true' EXIT
+	exchanged=0
+	guest initiate x1 x2
+	traffic 10 1000
+	for event in "$@"; do
+		echo "$event"
+		"$event"
+		traffic 4 100
+	done
+	wire_stop
+	native
+	same "dropped by the gateway" "$drops" "$(dropped)"
 }
 
 # traffic COUNT SIZE: there and back in both tunnels at once; every kernel has taken in
@@ -141,11 +166,19 @@ native() {
 	same "ESP in UDP" 0 "$(wire_count y "$in_udp")"
 }
 
+# IKE that is larger than a packet went in fragments, both ways.
+in_fragments() {
+	local fragments='ip[6:2] & 0x3fff != 0' from
+	for from in $NB $Y; do
+		[ "$(wire_count y "$fragments and src $from")" -ge 4 ] || fail "no fragments from $from"
+	done
+}
+
 # On port 4500 IKE begins with four zero bytes, and a keep-alive is one byte.
 in_udp='udp and port 4500 and udp[4:2] > 12 and udp[8:4] != 0'
 
 # record RESULT X Y IKE MOBIKE PORT PROTECTION EVENTS: for scripts/interop.sh, which makes
-# a table of docs/interop.md of it. X and Y: strongSwan, Libreswan, OpenIKED
+# a table of docs/interop.md of it. X and Y: the stack, and a comma before what else is to be said
 record() {
 	local result=$1 x=$2 y=$3
 	shift 3
@@ -156,9 +189,10 @@ record() {
 }
 
 version() {
-	case $1 in
-	strongSwan) echo "$1 $(dpkg-query -W -f '${Version}' strongswan-charon | sed 's/-.*//')" ;;
-	*) echo "$1 $(cat "$build/stacks/$1/version")" ;;
+	local stack=${1%%,*}
+	case $stack in
+	strongSwan) echo "$stack $(dpkg-query -W -f '${Version}' strongswan-charon | sed 's/-.*//')${1#"$stack"}" ;;
+	*) echo "$stack $(cat "$build/stacks/$stack/version")${1#"$stack"}" ;;
 	esac
 }
 

@@ -275,7 +275,7 @@ carried_by() {
 # What the daemons wrote last.
 cell_logs() {
 	local file
-	for file in "$HOSTS"/*/charon.log "$HOSTS"/y/pluto.log "$HOSTS"/y/iked.log; do
+	for file in "$HOSTS"/*/charon.log "$HOSTS"/y/pluto.log; do
 		[ -e "$file" ] || continue
 		echo "--- $file"
 		tail -n 30 "$file"

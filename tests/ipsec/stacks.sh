@@ -1,12 +1,10 @@
 # shellcheck shell=dash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# Inside the guest kernel, after hosts.sh: other IKE daemons than strongSwan, from
-# a folder that unpack.sh filled.
+# Inside the guest kernel, after hosts.sh: Libreswan, from a folder that unpack.sh
+# filled.
 
 SECRET=5ca1ab1e5ca1ab1e5ca1ab1e		# that of swan_conn
-
-# --- Libreswan ----------------------------------------------------------------------
 
 # libre_conf HOST [LINE...]: settings, of all connections; for y, one connection
 # for each of x1 and x2, for a host, one named home
@@ -63,32 +61,4 @@ libre_whack() {
 	local root=$1 host=$2
 	shift 2
 	libre_on "$root" "$host" timeout 25 "$root/usr/libexec/ipsec/whack" --rundir "$HOSTS/$host/libreswan/run" "$@"
-}
-
-# --- OpenIKED -------------------------------------------------------------------------
-
-# iked_start HOST FOLDER: for x1 and x2, by the secret, ESP in tunnel mode
-iked_start() {
-	local host=$1 root=$2/root dir=$HOSTS/$1/iked name
-	modprobe -aq af_key
-	mkdir -p "$dir" /var/empty /etc/iked/private /etc/iked/pubkeys /etc/iked/ca /etc/iked/certs /etc/iked/crls
-	grep -q ^_iked: /etc/passwd || {
-		echo "_iked:x:990:990::/var/empty:/usr/sbin/nologin" >>/etc/passwd
-		echo "_iked:x:990:" >>/etc/group
-	}
-	for name in x1 x2; do
-		echo "ikev2 \"$name\" passive esp from 10.99.0.1 to 10.50.${name#x}.1 local 203.0.113.2 peer any" \
-			"ikesa enc aes-128 prf hmac-sha2-256 auth hmac-sha2-256 group curve25519" \
-			"childsa enc aes-128 auth hmac-sha1 noesn srcid $host.example dstid $name.example psk 0x$SECRET"
-	done >"$dir/iked.conf"
-	chmod 600 "$dir/iked.conf"
-	[ -e /etc/iked/private/local.key ] || {
-		openssl ecparam -name prime256v1 -genkey -noout -out /etc/iked/private/local.key
-		chmod 600 /etc/iked/private/local.key
-	}
-	spawn "$host" iked "$root/usr/sbin/iked" -d -v -f "$dir/iked.conf"
-	eventually 20 grep -q 'ikev2.*passive' "$HOSTS/$host/iked.log" || {
-		log "$host" iked
-		return 1
-	}
 }

@@ -1,6 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
-# What the gateway's life does to tunnels, and what a peer can begin.
+# What the gateway's life does to tunnels, and what a peer can begin. Without
+# MATRIX=all some of it.
 # shellcheck disable=SC2034,SC2119 # what is to be tried, for cell.sh
 : "${TEST_TIMEOUT:=300}"
 # shellcheck source-path=SCRIPTDIR source=../netns/lib.sh
@@ -90,4 +91,5 @@ with_extension() {
 	gateway_again TERM
 }
 
+[ $# -gt 0 ] || [ "${MATRIX:-quick}" = all ] || set -- restart_under_traffic peer_begins_phase_1
 run_tests "$@"

@@ -51,7 +51,7 @@ test_ten_hosts() {
 	[ -x "$UML" ] || skip "user-mode-linux is not installed"
 	lab -g -n 10
 	gateway
-	guest_life=$TEST_TIMEOUT guest_start "${HOSTS[@]}" y
+	guest_life=$TEST_TIMEOUT guest_limit=90 guest_start "${HOSTS[@]}" y
 	all lease
 	same "addresses" "$NB" "$(ctl -j bindings | jq -r '[.[].address] | unique | join(" ")')"
 	for i in {21..30}; do guest on y ip addr add "203.0.113.$i/24" dev eth0; done

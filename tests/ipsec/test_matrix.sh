@@ -21,7 +21,7 @@
 # run    port       IKE           auth          MOBIKE  protection     more settings of the connection
 TABLE='
 all      500        2             secret        no      esp-tunnel
-quick    500        2             certificates  yes     esp-transport
+all      500        2             certificates  yes     esp-transport
 all      500        2             secret        yes     esp-tunnel
 all      500        2             secret        yes     esp-transport
 all      500        2             secret        yes     ah-transport
@@ -40,12 +40,14 @@ all      500        1-aggressive  secret        -       esp-transport
 quick    500        1-aggressive  secret        -       ah-transport
 quick    500        2             secret        yes     esp-tunnel     encap=yes
 all      500        1-main        certificates  -       esp-tunnel     encap=yes
+quick    500        2             large-certificates no esp-tunnel     fragmentation=no
+all      500        2             large-certificates no ah-transport   fragmentation=no
 all      ephemeral  2             secret        yes     esp-tunnel
 all      ephemeral  2             secret        yes     esp-transport
 all      ephemeral  2             secret        yes     ah-transport
 all      ephemeral  2             secret        no      esp-tunnel
 all      ephemeral  2             secret        no      esp-transport
-quick    ephemeral  2             secret        no      ah-transport
+all      ephemeral  2             secret        no      ah-transport
 all      ephemeral  2             certificates  yes     esp-tunnel
 all      ephemeral  2             certificates  yes     esp-transport
 all      ephemeral  2             certificates  yes     ah-transport
@@ -98,22 +100,10 @@ run_rows() {
 }
 
 cell() {
-	local event drops
-	drops=$(dropped)
 	connect
-	wire_start y
-	trap 'kill "${wire_pids[@]}" 2>/dev/null || true' EXIT
-	exchanged=0
-	guest initiate x1 x2
-	traffic 10 1000
-	for event in $(events); do
-		echo "$event"
-		"$event"
-		traffic 4 100
-	done
-	wire_stop
-	native
-	same "dropped by the gateway" "$drops" "$(dropped)"
+	# shellcheck disable=SC2046 # words
+	live_through $(events)
+	[ "$settings" != fragmentation=no ] || in_fragments
 }
 
 # --- the tests ------------------------------------------------------------------------------

@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
-# Other IKE daemons than strongSwan as the peer. They are unpacked into
-# build/stacks, not installed. Without MATRIX=all only one of them.
+# Another IKE daemon than strongSwan as the peer and as the host: Libreswan. It is
+# unpacked into build/stacks, not installed. Without MATRIX=all only one of them.
 # shellcheck disable=SC2034,SC2119 # what is to be tried, for cell.sh
 : "${TEST_TIMEOUT:=300}"
 # shellcheck source-path=SCRIPTDIR source=../netns/lib.sh
@@ -13,40 +13,24 @@
 # shellcheck source=cell.sh
 . "$(dirname "$0")/cell.sh"
 
-# have NAME PACKAGE...: unpacked, as $stack
-have() {
-	local name=$1
-	shift
-	stack=$build/stacks/$name
-	"$top/tests/ipsec/unpack.sh" "$stack" "$@" >"$work/unpack" 2>&1 || skip "no packages of $name: $(tail -n 1 "$work/unpack")"
+# Libreswan unpacked, as $stack
+have_libreswan() {
+	stack=$build/stacks/Libreswan
+	"$top/tests/ipsec/unpack.sh" "$stack" libreswan libnss3-tools libldns3 libevent-pthreads-2.1-7 libevent-core-2.1-7 \
+		libcurl3-nss libunbound8 libnss3 libnspr4 >"$work/unpack" 2>&1 || skip "no packages: $(tail -n 1 "$work/unpack")"
 }
 
-# tried PEER EVENT...: connects x1 and x2, and after each EVENT traffic is as it was
+# tried EVENT...: connects x1 and x2 with Libreswan, and writes down that it went well
 tried() {
-	local peer=$1 event
-	shift
 	guest swan_start x1 x2
-	wire_start y
-	exchanged=0
-	guest initiate x1 x2 || {
-		guest cell_logs
-		return 1
-	}
-	traffic 10 1000
-	for event in "$@"; do
-		echo "$event"
-		"$event"
-		traffic 4 100
-	done
-	wire_stop
-	native
-	same "dropped by the gateway" "" "$(dropped)"
-	record ok strongSwan "$peer" "IKEv$IKE, $auth" "$mobike" "$port" "$protection" "$(sed 's/ /, /g; s/_/ /g' <<<"$*")"
+	live_through "$@"
+	record ok strongSwan Libreswan "IKEv$IKE, $auth" "$mobike" "$port" "$protection" "$(sed 's/ /, /g; s/_/ /g' <<<"$*")"
 }
 
+# The hosts' ends, and Libreswan at the peer's.
 libreswan() {
 	local host
-	have Libreswan libreswan libnss3-tools libldns3 libevent-pthreads-2.1-7 libevent-core-2.1-7 libcurl3-nss libunbound8 libnss3 libnspr4
+	have_libreswan
 	for host in x1 x2; do connect_host $host; done
 	guest libre_conf y "left=$Y" "ikev2=insist" "ike=aes128-sha2;dh31" "esp=aes_gcm128" "pfs=no"
 	guest libre_start y "$stack"
@@ -73,7 +57,7 @@ test_libreswan_port_500() {
 	local port=500 IKE=2 auth=secret mobike=no protection=esp-tunnel settings=''
 	raise
 	libreswan
-	tried Libreswan rekey_child rekey_ike libreswan_rekeys_child delete_ike
+	tried rekey_child rekey_ike libreswan_rekeys_child delete_ike
 }
 
 # covers: IN-08 IPS-23
@@ -81,17 +65,55 @@ test_libreswan_ephemeral_port() {
 	local port=ephemeral IKE=2 auth=secret mobike=no protection=esp-tunnel settings=''
 	raise --ike ephemeral
 	libreswan
-	tried Libreswan rekey_child libreswan_rekeys_child libreswan_rekeys_ike delete_ike
+	tried rekey_child libreswan_rekeys_child libreswan_rekeys_ike delete_ike
 }
 
-# covers: IN-04 IKE-01 EG-07 IPS-12
-test_openiked_port_500() {
-	local port=500 IKE=2 auth=secret mobike=no protection=esp-tunnel settings='' host
-	raise
-	have OpenIKED openiked libevent-2.1-7
-	for host in x1 x2; do connect_host $host "child:esp_proposals = aes128-sha1-noesn"; done
-	guest iked_start y "$stack"
-	tried OpenIKED rekey_child rekey_ike delete_ike
+# Libreswan takes no SPI of somebody's choice, so as a host it leases a whole address
+# (RSA-IP): every SPI and port of it is the host's, and a peer may begin what it likes.
+test_libreswan_as_host() {
+	local old
+	[ -x "$UML" ] || skip "user-mode-linux is not installed"
+	have_libreswan
+	lab -g
+	config "pools: [{name: whole, addresses: [$NB], methods: [rsa-ip]}]"
+	gateway
+	guest_start x1 x2 y
+	guest on x1 "$build/rsip" -g 10.0.0.1 up -d --rsa-ip --manual
+	guest swan_conf y
+	guest swan_conn y x1 $Y any esp-tunnel "mobike = no"
+	guest swan_start y
+	guest libre_conf x1 "left=$NB" "right=$Y" "ikev2=insist" "ike=aes128-sha2;dh31" "esp=aes_gcm128" "pfs=no"
+	guest libre_start x1 "$stack"
+	wire_start y
+	guest libre_whack "$stack/root" x1 --initiate --name home
+	echoes_of_x1
+	old=$(guest spis_in y)
+	guest libre_whack "$stack/root" x1 --rekey-ipsec --name home
+	guest eventually 10 others "$old" spis_in y
+	echoes_of_x1
+	old=$(guest ike y initiator-spi)
+	guest swan y --rekey --ike x1
+	guest eventually 10 others "$old" ike y initiator-spi
+	echoes_of_x1
+	old=$(guest spis_in y)
+	guest swan y --rekey --child net
+	guest eventually 10 others "$old" spis_in y
+	echoes_of_x1
+	wire_stop
+	same "native ESP to y" 40 "$(wire_count y "ip proto 50 and src $NB")"
+	same "native ESP from y" 40 "$(wire_count y "ip proto 50 and dst $NB")"
+	same "dropped by the gateway" "" "$(dropped)"
+	record ok "Libreswan, whole address" strongSwan "IKEv2, secret" no 500 esp-tunnel \
+		"rekey child, peer rekeys ike, peer rekeys child"
+}
+
+echoes_of_x1() {
+	local before after
+	before=$(guest carried x1:$NB:2 y:$Y:2)
+	guest echo_test x1 10.50.1.1 10.99.0.1 10 600
+	after=$(guest carried x1:$NB:2 y:$Y:2)
+	same "packets and bytes in and out at x1 and y" "$(printf '%s\n' "10 6280 10 6280" "10 6280 10 6280")" \
+		"$(paste -d' ' <(echo "$before") <(echo "$after") | awk '{ print $5 - $1, $6 - $2, $7 - $3, $8 - $4 }')"
 }
 
 [ $# -gt 0 ] || [ "${MATRIX:-quick}" = all ] || set -- libreswan_port_500
