@@ -6,6 +6,7 @@ byte of an input means stands in tests/fuzz/fuzz_TARGET.c."""
 
 import itertools
 import re
+import socket
 import struct
 import sys
 from pathlib import Path
@@ -110,6 +111,29 @@ def packets():
                 seed("packet", f"out-{variant}-{name}{tag}", b"\0" + ether + ip(47, header + packet))
 
 
+# --- records of the store: the fields of record.c, without the checksum -----------------------------
+
+
+def records():
+    x, n, lent, peer = (socket.inet_aton(addr) for addr in ("10.0.0.11", "10.0.0.1", "203.0.113.10", "203.0.113.2"))
+    seed("record", "clock", b"\1\1" + struct.pack("!3Q", 1000, 900, 1700000000000) + bytes(range(16)))
+    for name, answer in (("new", b""), ("served", bytes(11))):
+        last = struct.pack("!BQQIIBH", 5 if answer else 1, 7, 500, 1, 11, 2, len(answer)) + answer
+        seed("record", "client-" + name, b"\1\2" + struct.pack("!I4s4sHBBBIQQ", 9, x, n, 4555, 2, 1, 1, 3, 10, 600) + last)
+    none, run, listed = 0, 2, 3			# forms of ports and SPIs: msg.h
+    no_ports, one_port, no_spis = struct.pack("!BHH", none, 0, 0), struct.pack("!BHH", run, 1, 4000), bytes(2)
+    for name, kind, remotes, whole, grant in (
+            ("rsap", 0, b"", 0, one_port + no_spis),
+            ("rsap-list", 0, peer + x, 0, struct.pack("!BHH2H", listed, 2, 0, 4000, 4002) + no_spis),
+            ("rsipsec", 1, b"", 0, no_ports + struct.pack("!HBI", 8, run, 0x1000)),
+            ("rsipsec-list", 1, b"", 0, no_ports + struct.pack("!HB2I", 2, listed, 0x1000, 0x2000)),
+            ("rsa", 2, b"", 1, no_ports + no_spis),
+            ("listen", 3, b"", 0, one_port + no_spis)):
+        head = struct.pack("!IIBB4s4sHB", 9, 1, kind, 1, n, bytes(4) if remotes else peer, 0, len(remotes) // 4)
+        rest = struct.pack("!B4sIQQQ4s", whole, bytes(4), 0, 10, 600, 0, lent)
+        seed("record", name, b"\1\3" + head + remotes + rest + grant)
+
+
 # --- configuration ------------------------------------------------------------------------------
 
 
@@ -137,4 +161,5 @@ def requests():
 messages()
 packets()
 requests()
+records()
 configurations()
