@@ -461,6 +461,17 @@ Test(attach, dispatcher_is_shared)
 	dp = open_and_attach();
 	expect_interfaces(dp, "native", "native");
 	cr_expect_eq(xdp_program__is_attached(other, wan), XDP_MODE_NATIVE);
+	/* Another dispatcher each time, with ours in it. */
+	for (uint64_t second = 1; second < 5; second++) {
+		__u32 id = program_on("wan0").id;
+
+		cr_expect_eq(datapath_tick(dp, second * 1000), 0);
+		cr_expect_eq(program_on("wan0").id, id, "ours was not missing");
+		if (second % 2)
+			cr_assert_eq(xdp_program__detach(other, wan, XDP_MODE_NATIVE, 0), 0);
+		else
+			cr_assert_eq(xdp_program__attach(other, wan, XDP_MODE_NATIVE, 0), 0);
+	}
 	datapath_detach(dp);
 	expect_nothing_on("lan0");
 	cr_expect_eq(xdp_program__is_attached(other, wan), XDP_MODE_NATIVE);
