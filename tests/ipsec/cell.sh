@@ -198,38 +198,37 @@ version() {
 
 # --- what happens --------------------------------------------------------------------------
 
-rekey_child() {
-	local old
-	old=$(guest spis_in x1)
-	guest swan x1 --rekey --child net >>"$work/events"
-	guest eventually 10 others "$old" spis_in x1
-	leased
+# new_spi HOST COMMAND...: COMMAND gives HOST other SPIs than it takes something in at now
+new_spi() {
+	local host=$1 old
+	shift
+	old=$(guest spis_in "$host")
+	"$@" >>"$work/events.log"
+	guest eventually 10 others "$old" spis_in "$host"
 }
 
-# With IKEv1 the old IKE SA stays ten seconds.
-rekey_ike() {
+# new_cookie COMMAND...: COMMAND gives x1's IKE SA another cookie. With IKEv1 the old
+# IKE SA stays ten seconds.
+new_cookie() {
 	local old
 	old=$(guest ike x1 initiator-spi)
-	guest swan x1 --rekey --ike home >>"$work/events"
+	"$@" >>"$work/events.log"
 	guest eventually 25 others "$old" ike x1 initiator-spi
 	guest eventually 10 established x1
+}
+
+rekey_child() {
+	new_spi x1 guest swan x1 --rekey --child net
+	leased
 }
 
 peer_rekeys_child() {
-	local old
-	old=$(guest spis_in x1)
-	guest swan y --rekey --child net >>"$work/events"
-	guest eventually 10 others "$old" spis_in x1
+	new_spi x1 guest swan y --rekey --child net
 	leased
 }
 
-peer_rekeys_ike() {
-	local old
-	old=$(guest ike x1 initiator-spi)
-	guest swan y --rekey --ike x1 >>"$work/events"
-	guest eventually 25 others "$old" ike x1 initiator-spi
-	guest eventually 10 established x1
-}
+rekey_ike() { new_cookie guest swan x1 --rekey --ike home; }
+peer_rekeys_ike() { new_cookie guest swan y --rekey --ike x1; }
 
 # x1 asks whether y is there, and hears that it is.
 detect_peer() {
@@ -241,13 +240,13 @@ detect_peer() {
 }
 
 delete_ike() {
-	guest swan x1 --terminate --ike home >>"$work/events"
+	guest swan x1 --terminate --ike home >>"$work/events.log"
 	guest eventually 10 settled 0:x1 2:x2 2:y
 	guest initiate x1
 }
 
 peer_deletes_ike() {
-	guest swan y --terminate --ike x1 >>"$work/events"
+	guest swan y --terminate --ike x1 >>"$work/events.log"
 	guest eventually 10 settled 0:x1 2:x2 2:y
 	guest initiate x1
 }

@@ -37,20 +37,11 @@ libreswan() {
 }
 
 libreswan_rekeys_child() {
-	local old
-	old=$(guest spis_in x1)
-	guest libre_whack "$stack/root" y --rekey-ipsec --name x1
-	guest eventually 10 others "$old" spis_in x1
+	new_spi x1 guest libre_whack "$stack/root" y --rekey-ipsec --name x1
 	leased
 }
 
-libreswan_rekeys_ike() {
-	local old
-	old=$(guest ike x1 initiator-spi)
-	guest libre_whack "$stack/root" y --rekey-ike --name x1
-	guest eventually 25 others "$old" ike x1 initiator-spi
-	guest eventually 10 established x1
-}
+libreswan_rekeys_ike() { new_cookie guest libre_whack "$stack/root" y --rekey-ike --name x1; }
 
 # covers: IN-04 IKE-01 EG-07 IPS-12
 test_libreswan_port_500() {
@@ -87,17 +78,13 @@ test_libreswan_as_host() {
 	wire_start y
 	guest libre_whack "$stack/root" x1 --initiate --name home
 	echoes_of_x1
-	old=$(guest spis_in y)
-	guest libre_whack "$stack/root" x1 --rekey-ipsec --name home
-	guest eventually 10 others "$old" spis_in y
+	new_spi y guest libre_whack "$stack/root" x1 --rekey-ipsec --name home
 	echoes_of_x1
 	old=$(guest ike y initiator-spi)
 	guest swan y --rekey --ike x1
 	guest eventually 10 others "$old" ike y initiator-spi
 	echoes_of_x1
-	old=$(guest spis_in y)
-	guest swan y --rekey --child net
-	guest eventually 10 others "$old" spis_in y
+	new_spi y guest swan y --rekey --child net
 	echoes_of_x1
 	wire_stop
 	same "native ESP to y" 40 "$(wire_count y "ip proto 50 and src $NB")"
