@@ -124,7 +124,8 @@ void gateway_input(struct gateway *g, struct origin from, const void *data, size
 	/* of its own size: a read past the end is seen by the sanitizer */
 	uint8_t *copy = malloc(len ? len : 1);
 
-	memcpy(copy, data, len);
+	if (len)
+		memcpy(copy, data, len);
 	g->sent = 0;
 	session_input(g->s, &from, copy, len, g->now);
 	free(copy);

@@ -41,7 +41,8 @@ static size_t make(uint8_t *out, const uint8_t *options, size_t option_len, size
 	out[8] = 63;
 	out[9] = 17;
 	memcpy(out + 12, "\xc6\x33\x64\x07\xcb\x00\x71\x0a", 8);
-	memcpy(out + 20, options, option_len);
+	if (option_len)
+		memcpy(out + 20, options, option_len);
 	for (size_t i = 0; i < payload; i++)
 		out[header + i] = (uint8_t)(i * 7 + i / 256);
 	set16(out + 10, ~sum(out, header) & 0xffff);
