@@ -93,7 +93,8 @@ test_native_refused() {
 	rsip_up x1 --ports 2
 	packets exchange x1 "$(port x1)"
 	rsip_stop x1
-	gateway_stop
+	ctl detach
+	wait "$rsipd"
 	config "datapath: {pin: $pin, mode: native}"
 	refused timeout 10 nsenter --net="/run/netns/${lab}n" "$build/rsipd" -c "$work/rsipd.yaml"
 	same "programs left" 0 "$(on n bpftool -j net show | jq '[.[].xdp[]?] | length')"

@@ -1058,8 +1058,7 @@ static int open_parts(struct datapath *dp)
 				   maps->routes, &dp->nexthops);
 	if (err)
 		return err;
-	dp->slow = slowpath_new(maps, dp->nexthops);
-	return dp->slow ? 0 : -ENOMEM;
+	return slowpath_new(maps, dp->nexthops, &dp->slow);
 }
 
 /* --- from an earlier daemon ----------------------------------------------------------------------------------- */

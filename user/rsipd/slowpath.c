@@ -27,8 +27,7 @@ struct slowpath {
 	const struct bpfmaps *maps;
 	struct nexthops *nexthops;
 	struct fragments *fragments;
-	struct rsip_bpf *program;	/* of its own: what libxdp attaches cannot be run; loaded when first needed */
-	bool unable;			/* it could not be loaded */
+	struct rsip_bpf *program;	/* of its own: what libxdp attaches cannot be run */
 	struct rsip_event_resolve out;	/* being sent */
 	uint64_t now;
 	struct log_limit limit;
@@ -167,21 +166,20 @@ static void on_done(const struct rsip_fragment_key *key, void *arg)
 
 /* --- whole tunnel packets ------------------------------------------------------------------- */
 
-static int program_fd(struct slowpath *slow)
+/* At the start, while rsipd may still load programs (SEC-11). */
+static int program_load(struct slowpath *slow)
 {
 	int err;
 
-	if (!slow->program && !slow->unable) {
-		slow->program = bpfmaps_program_open(slow->maps, PROGRAM);
-		err = slow->program ? bpf_object__load(slow->program->obj) : -EINVAL;
-		if (err) {
-			log_error("program " PROGRAM " cannot be loaded once more, for tunnel packets in fragments: %s",
-				  strerror(-err));
-			slow->unable = true;
-		}
-	}
-	if (slow->unable)
-		return -1;
+	slow->program = bpfmaps_program_open(slow->maps, PROGRAM);
+	err = slow->program ? bpf_object__load(slow->program->obj) : -EINVAL;
+	if (err)
+		log_error("program " PROGRAM " cannot be loaded once more, for tunnel packets in fragments: %s", strerror(-err));
+	return err;
+}
+
+static int program_fd(const struct slowpath *slow)
+{
 	return bpf_program__fd(bpf_object__find_program_by_name(slow->program->obj, PROGRAM));
 }
 
@@ -201,17 +199,30 @@ static void to_host(struct slowpath *slow, __be32 host, size_t len)
 	nexthop_packet(slow->nexthops, out, slow->now);
 }
 
+/* Where IPv4 starts in a frame with up to two tags. */
+static size_t link_len(const uint8_t *frame)
+{
+	size_t len = ETH_HLEN;
+
+	for (unsigned int tag = 0; tag < 2; tag++) {
+		unsigned int type = frame[len - 2] << 8 | frame[len - 1];
+
+		if (type == ETH_P_8021Q || type == ETH_P_8021AD)
+			len += VLAN_LEN;
+	}
+	return len;
+}
+
 /* What the program made of it; what it dropped or handed over is done with. */
 static void on_verdict(struct slowpath *slow, __u32 verdict, const uint8_t *frame, size_t len)
 {
 	struct rsip_address from = { 0 };
-	size_t link = ETH_HLEN;
 	struct iphdr ip;
+	size_t link;
 
-	if (verdict != XDP_REDIRECT || len < ETH_HLEN + VLAN_LEN + sizeof(struct iphdr))
+	if (verdict != XDP_REDIRECT || len < ETH_HLEN + 2 * VLAN_LEN + sizeof(struct iphdr))
 		return;
-	if (frame[12] == ETH_P_8021Q >> 8 && frame[13] == (ETH_P_8021Q & 0xff))
-		link += VLAN_LEN;
+	link = link_len(frame);
 	memcpy(slow->out.packet, frame + link, len - link);
 	memcpy(&ip, frame + link, sizeof(ip));
 	bpf_map_lookup_elem(slow->maps->fd[BPFMAP_ADDRESSES], &ip.saddr, &from);
@@ -256,20 +267,23 @@ static void on_whole(const uint8_t *packet, size_t len, void *arg)
 
 /* --- life ----------------------------------------------------------------------------------------- */
 
-struct slowpath *slowpath_new(const struct bpfmaps *maps, struct nexthops *nexthops)
+int slowpath_new(const struct bpfmaps *maps, struct nexthops *nexthops, struct slowpath **out)
 {
 	struct slowpath *slow = calloc(1, sizeof(*slow));
 	const struct fragments_calls calls = { .send = on_send, .whole = on_whole, .done = on_done, .arg = slow };
+	int err;
 
 	if (!slow)
-		return NULL;
+		return -ENOMEM;
 	slow->maps = maps;
 	slow->nexthops = nexthops;
 	slow->fragments = fragments_new(&calls);
-	if (slow->fragments)
-		return slow;
-	free(slow);
-	return NULL;
+	err = slow->fragments ? program_load(slow) : -ENOMEM;
+	if (err)
+		slowpath_free(slow);
+	else
+		*out = slow;
+	return err;
 }
 
 void slowpath_free(struct slowpath *slow)

@@ -14,8 +14,8 @@
 
 struct slowpath;
 
-/* `maps` and `nexthops` must outlive it. NULL if memory is short. */
-struct slowpath *slowpath_new(const struct bpfmaps *maps, struct nexthops *nexthops);
+/* `maps` and `nexthops` must outlive it. Loads a program. 0, or -errno with the reason logged. */
+int slowpath_new(const struct bpfmaps *maps, struct nexthops *nexthops, struct slowpath **out);
 void slowpath_free(struct slowpath *slow);
 
 /* An event of rsip_slow. */
