@@ -174,7 +174,8 @@ static int program_load(struct slowpath *slow)
 	slow->program = bpfmaps_program_open(slow->maps, PROGRAM);
 	err = slow->program ? bpf_object__load(slow->program->obj) : -EINVAL;
 	if (err)
-		log_error("program " PROGRAM " cannot be loaded once more, for tunnel packets in fragments: %s", strerror(-err));
+		log_error("program " PROGRAM " cannot be loaded once more, for tunnel packets in fragments: %s",
+			  strerror(-err));
 	return err;
 }
 
