@@ -20,7 +20,7 @@
 #include <linux/if_ether.h>
 #include <linux/if_packet.h>
 
-#define PATIENCE_MS	10000
+#define PATIENCE_MS	30000
 #define FRAME_MS	5000
 
 static int inside = -1, outside = -1;

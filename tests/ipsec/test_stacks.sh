@@ -48,7 +48,7 @@ test_libreswan_port_500() {
 	local port=500 IKE=2 auth=secret mobike=no protection=esp-tunnel settings=''
 	raise
 	libreswan
-	tried rekey_child rekey_ike libreswan_rekeys_child delete_ike
+	tried rekey_child libreswan_rekeys_child rekey_ike delete_ike
 }
 
 # covers: IN-08 IPS-23

@@ -125,7 +125,7 @@ gateway() {
 	[ -f "$work/rsipd.yaml" ] || config
 	nsenter --net="/run/netns/${lab}n" "$build/rsipd" -v -c "$work/rsipd.yaml" >>"$work/rsipd.log" 2>&1 &
 	rsipd=$!
-	wait_for 15 gateway_serves
+	wait_for 60 gateway_serves
 }
 
 gateway_serves() {

@@ -32,7 +32,8 @@ test_filter_first() {
 	filter port -r -m src -p udp 7000
 	traffic
 	rsip_stop x1
-	gateway_stop
+	ctl detach
+	wait "$rsipd"
 	same "xdp-filter after rsipd" 2 "$(filter status | grep -cE '^ *(lan0|wan0)')"
 }
 
@@ -50,7 +51,8 @@ test_filter_later() {
 	traffic
 	same "modes" "native dispatcher, native dispatcher" "$(loaders)"
 	rsip_stop x1
-	gateway_stop
+	ctl detach
+	wait "$rsipd"
 	same "programs left" 0 "$(on n bpftool -j net show | jq '[.[].xdp[]?] | length')"
 }
 
