@@ -14,7 +14,8 @@ packages="
 	iproute2 ethtool nftables tcpdump tshark kmod busybox-static procps jq
 	strongswan-charon strongswan-swanctl libcharon-extra-plugins
 	libstrongswan-standard-plugins libstrongswan-extra-plugins
-	user-mode-linux qemu-system-x86 xdp-tools python3 python3-scapy
+	user-mode-linux qemu-system-x86 xdp-tools python3 python3-scapy python3-cryptography
+	curl openssl
 "
 
 [ "${1:-}" != bench ] || packages="$packages kea-dhcp4-server kea-admin"
