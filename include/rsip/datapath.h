@@ -88,12 +88,26 @@ struct rsip_bind {		/* value of rsip_binds, by slot */
  * SPIs that are not suggested are chosen such that their bits name the slot of
  * their bind, where it is looked for first: no hash table, whatever the number
  * of binds. rsip_spis has every SPI all the same, for those whose slot was taken.
+ *
+ *   |      9 bits     |            20 bits             |    3 bits     |
+ *   |  h, at random   |  slot - h * RSIP_SPI_SCATTER   | eight in a row share a slot
+ *
+ * Slots in use are few and low, so that they stay in caches; SPIs must not tell (IPS-14).
  */
 #define RSIP_SPI_SLOTS		(1U << 20)	/* a power of two */
+#define RSIP_SPI_SCATTER	0x9e377U	/* odd: in its multiples every bit is set as often as not */
 
 static inline __u32 rsip_spi_slot(__u32 spi)
 {
-	return spi >> 3 & (RSIP_SPI_SLOTS - 1);	/* eight in a row share a slot */
+	return ((spi >> 3) + (spi >> 23) * RSIP_SPI_SCATTER) & (RSIP_SPI_SLOTS - 1);
+}
+
+/* The SPI that names `slot`, below RSIP_SPI_SLOTS, and else is like `spi`. */
+static inline __u32 rsip_spi_in_slot(__u32 spi, __u32 slot)
+{
+	__u32 bits = (slot - (spi >> 23) * RSIP_SPI_SCATTER) & (RSIP_SPI_SLOTS - 1);
+
+	return (spi & ~((RSIP_SPI_SLOTS - 1) << 3)) | bits << 3;
 }
 
 #define RSIP_BIND_IPSEC		0x01	/* a RSIPSEC bind: IKE, ESP and AH are allowed */

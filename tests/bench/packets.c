@@ -104,11 +104,13 @@ static void add_cookie(const struct table *t, uint32_t i, const struct datapath_
 /* As the pool does: of a few random ones one whose slot is free. */
 static uint32_t choose_spi(const struct datapath *dp, uint32_t i)
 {
-	uint32_t spi = 0;
+	uint32_t random = 0, spi = 0;
 
-	for (uint32_t try = 0; try < 8 && (!try || !datapath_spi_fits(dp, spi)); try++)
-		spi = 0x100 + (i * 8 + try) * 2654435761u % 0xfffff000;
-	return spi;
+	for (uint32_t try = 0; try < 32 && !spi; try++) {
+		random = 0x100 + (i * 32 + try) * 2654435761u % 0xfffff000;
+		spi = datapath_spi_place(dp, random);
+	}
+	return spi ? spi : random;
 }
 
 /* With one port and one SPI. */

@@ -63,7 +63,7 @@ const struct world_bind world_binds[WORLD_BINDS] = {
 	{ 23, "X1", "W1", NULL, 0, RSIP_PROTO_IPIP, HOP_X1, 0, { 0 }, false, true },
 	{ 24, "X2", "W2", "Y", 80, RSIP_PROTO_GRE, HOP_X2, 0, { 0 }, false, true },
 	{ 25, "X5", "NB3", NULL, 80, RSIP_PROTO_IPIP, HOP_X5, 0x5025, { 46000 }, true, false, { "Y", "YV" } },
-	{ 26, "X2", "NB2", NULL, 0, RSIP_PROTO_IPIP, HOP_X2, 0x8000d1, { 0 }, true },
+	{ 26, "X2", "NB2", NULL, 0, RSIP_PROTO_IPIP, HOP_X2, 0xb0e519, { 0 }, true },
 };
 
 static const char *const outcome_names[] = {

@@ -47,7 +47,7 @@ enum side {
  *  23   X1       W1       everything                         RSA-IP
  *  24   X2       W2       everything                         RSA-IP, remote Y port 80, GRE
  *  25   X5       NB3      SPI 0x5025, port 46000             remotes Y and YV, port 80, RSIPSEC, found by remote
- *  26   X2       NB2      SPI 0x8000d1                       RSIPSEC, found in its slot and not in rsip_spis
+ *  26   X2       NB2      SPI 0xb0e519                       RSIPSEC, found in its slot and not in rsip_spis
  *
  * XU never registered. Peers: Y and Z are reached at
  * once, YD's next hop is not resolved, YR's refused, YV's has VLAN 9, YM's has

@@ -34,15 +34,15 @@ Test(inbound, ipsec)
 		  TO_X1 "| ip Y > NB ttl 63 | esp 0x1001" },
 		{ "same SPI, another address, another bind", "ip Y > NB2 | esp 0x1001", RSIP_IN_ESP,
 		  TO_X1 "| ip Y > NB2 ttl 63 | esp 0x1001" },
-		{ "found in the slot that the SPI names", "ip Y > NB2 | esp 0x8000d1", RSIP_IN_ESP,
-		  TO_X2 "| ip Y > NB2 ttl 63 | esp 0x8000d1" },
-		{ "AH, the same", "ip Y > NB2 | ah 0x8000d1", RSIP_IN_AH, TO_X2 "| ip Y > NB2 ttl 63 | ah 0x8000d1" },
-		{ "in UDP, the same", "ip Y > NB2 | udp 4500 > 4500 | esp 0x8000d1", RSIP_IN_NATT,
-		  TO_X2 "| ip Y > NB2 ttl 63 | udp 4500 > 4500 | esp 0x8000d1" },
-		{ "its neighbour in that slot", "ip Y > NB2 | esp 0x8000d2", RSIP_IN_NO_SPI, NULL },
-		{ "the one before it", "ip Y > NB2 | esp 0x8000d0", RSIP_IN_NO_SPI, NULL },
+		{ "found in the slot that the SPI names", "ip Y > NB2 | esp 0xb0e519", RSIP_IN_ESP,
+		  TO_X2 "| ip Y > NB2 ttl 63 | esp 0xb0e519" },
+		{ "AH, the same", "ip Y > NB2 | ah 0xb0e519", RSIP_IN_AH, TO_X2 "| ip Y > NB2 ttl 63 | ah 0xb0e519" },
+		{ "in UDP, the same", "ip Y > NB2 | udp 4500 > 4500 | esp 0xb0e519", RSIP_IN_NATT,
+		  TO_X2 "| ip Y > NB2 ttl 63 | udp 4500 > 4500 | esp 0xb0e519" },
+		{ "its neighbour in that slot", "ip Y > NB2 | esp 0xb0e51a", RSIP_IN_NO_SPI, NULL },
+		{ "the one before it", "ip Y > NB2 | esp 0xb0e518", RSIP_IN_NO_SPI, NULL },
 		{ "another SPI that names the slot", "ip Y > NB2 | esp 0x10000d1", RSIP_IN_NO_SPI, NULL },
-		{ "that slot, another address", "ip Y > NB | esp 0x8000d1", RSIP_IN_NO_SPI, NULL },
+		{ "that slot, another address", "ip Y > NB | esp 0xb0e519", RSIP_IN_NO_SPI, NULL },
 		{ "an SPI that names an ended bind's slot", "ip Y > NB | esp 0x81", RSIP_IN_NO_SPI, NULL },
 		{ "unknown SPI", "ip Y > NB | esp 0x1002 | data 60", RSIP_IN_NO_SPI, NULL },
 		{ "unknown SPI in AH", "ip Y > NB | ah 0x1002", RSIP_IN_NO_SPI, NULL },
@@ -61,7 +61,7 @@ Test(inbound, ipsec)
 Test(inbound, spi_in_a_slot_ends)
 {
 	static const struct row over[] = {
-		{ "ended", "ip Y > NB2 | esp 0x8000d1", RSIP_IN_NO_SPI, NULL },
+		{ "ended", "ip Y > NB2 | esp 0xb0e519", RSIP_IN_NO_SPI, NULL },
 	};
 	struct rsip_bind bind;
 	struct world w;

@@ -302,9 +302,9 @@ int datapath_bind_add(struct datapath *dp, struct datapath_bind *bind)
 }
 
 /* As many as half of the slots are taken. */
-bool datapath_spi_fits(const struct datapath *dp, uint32_t first)
+uint32_t datapath_spi_place(const struct datapath *dp, uint32_t random)
 {
-	return first & 8;
+	return random & 8 ? random : 0;
 }
 
 void datapath_bind_extend(struct datapath *dp, const struct datapath_bind *bind)

@@ -647,15 +647,35 @@ Test(pool, spis_are_random_over_the_whole_space)
 	finish(pools);
 }
 
-static bool ends_in_seven_of_eight(uint32_t first, const void *arg)
+static uint32_t odd_eights(uint32_t random, const void *arg)
 {
 	++*(unsigned int *)(uintptr_t)arg;
-	return first >> 3 & 7;
+	return random & 0x10 ? random | 8 : 0;
 }
 
-static bool nothing(uint32_t first, const void *arg)
+static uint32_t nothing(uint32_t random, const void *arg)
 {
-	return false;
+	return 0;
+}
+
+static uint32_t below_the_range(uint32_t random, const void *arg)
+{
+	return 0xf8;
+}
+
+static uint32_t beyond_the_range(uint32_t random, const void *arg)
+{
+	return UINT32_MAX - 6;
+}
+
+static uint32_t askew(uint32_t random, const void *arg)
+{
+	return 0x4004;
+}
+
+static uint32_t taken(uint32_t random, const void *arg)
+{
+	return 0x4000;
 }
 
 /* A preference is followed where it can be, and is none about what the host names. */
@@ -668,25 +688,30 @@ Test(pool, spis_preferred)
 	unsigned int asked = 0, wrong = 0;
 	struct pool_request request = {
 		.ipsec = true, .local = { .type = RSIP_ADDR_IPV4, .any = true }, .ports = &no_ports, .spis = &eight,
-		.spis_max = UINT32_MAX, .prefers = ends_in_seven_of_eight, .prefers_arg = &asked,
+		.spis_max = UINT32_MAX, .place = odd_eights, .place_arg = &asked,
 	};
+	uint32_t (*const of_no_use[])(uint32_t, const void *) = { nothing, below_the_range, beyond_the_range, askew, taken };
 	struct pool_grant *grant;
 
 	for (unsigned int i = 0; i < SAMPLES; i++) {
 		cr_assert_eq(try_take(pools, &request, 0, 0, &grant), 0);
-		wrong += !ends_in_seven_of_eight(grant->spis[0], &asked);
+		wrong += (grant->spis[0] & 0x18) != 0x18;
 	}
 	cr_expect_eq(wrong, 0, "%u of %u not as preferred", wrong, SAMPLES);
-	cr_expect(asked > 2 * SAMPLES);
+	cr_expect(asked > 3 * SAMPLES / 2);
 	asked = 0;
 	request.spis = &named;
 	cr_assert_eq(try_take(pools, &request, 0, 0, &grant), 0);
 	cr_expect_eq(grant->spis[0], 0x4000);
 	cr_expect_eq(asked, 0);
 	request.spis = &eight;
-	request.prefers = nothing;
-	cr_assert_eq(try_take(pools, &request, 0, 0, &grant), 0, "none is as preferred: any will do");
-	cr_expect_eq(grant->spi_form, MSG_RUN);
+	for (unsigned int i = 0; i < sizeof(of_no_use) / sizeof(of_no_use[0]); i++) {
+		request.place = of_no_use[i];
+		cr_assert_eq(try_take(pools, &request, 0, 0, &grant), 0, "%u: any will do", i);
+		cr_expect_eq(grant->spi_form, MSG_RUN);
+		cr_expect_eq(grant->spis[0] % 8, 0);
+		cr_expect(grant->spis[0] != 0x4000 && grant->spis[0] >= 0x100);
+	}
 	finish(pools);
 }
 

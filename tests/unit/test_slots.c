@@ -77,6 +77,7 @@ Test(slots, claims)
 	uint32_t slot;
 
 	cr_assert_eq(slots_init(&slots, 1, 8), 0);
+	cr_expect_eq(slots_taken(&slots), 1);
 	cr_assert(slots_claim(&slots, 5));
 	cr_assert_not(slots_claim(&slots, 5));
 	cr_assert(slots_claim(&slots, 2));
@@ -84,7 +85,9 @@ Test(slots, claims)
 	cr_assert(slots_claim(&slots, 1));
 	cr_assert_not(slots_claim(&slots, 0));
 	cr_assert_not(slots_claim(&slots, 8));
+	cr_expect_eq(slots_taken(&slots), 5);
 	slots_give(&slots, 4);
+	cr_expect_eq(slots_taken(&slots), 4);
 	while ((slot = slots_take(&slots)) != SLOT_NONE) {
 		cr_assert_lt(slot, 8);
 		cr_assert_not(seen[slot]);

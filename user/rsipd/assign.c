@@ -69,9 +69,9 @@ static __be32 shared_address(const struct client *client)
 	return bind ? bind->grant->addr : 0;
 }
 
-static bool fits_data_plane(uint32_t first, const void *arg)
+static uint32_t place_in_data_plane(uint32_t random, const void *arg)
 {
-	return datapath_spi_fits(arg, first);
+	return datapath_spi_place(arg, random);
 }
 
 static uint16_t take(struct exchange *x, struct pool_request *request, struct pool_grant **out)
@@ -82,8 +82,8 @@ static uint16_t take(struct exchange *x, struct pool_request *request, struct po
 		return RSIP_E_REMOTE_ADDR_UNALLOWED;	/* a name with several addresses is not one peer */
 	if (request->ike)
 		request->ike_peer = x->peers.addrs[0];
-	request->prefers = fits_data_plane;
-	request->prefers_arg = x->s->dp;
+	request->place = place_in_data_plane;
+	request->place_arg = x->s->dp;
 	return pool_take(x->s->pools, request, shared_address(x->client), x->now, out);
 }
 

@@ -89,9 +89,12 @@ struct datapath_bind {
  */
 int datapath_bind_add(struct datapath *dp, struct datapath_bind *bind);
 
-/* Whether a bind whose SPIs begin with this one (host order) would get the slot where the
- * data plane looks first, see rsip_spi_slot(). It works in any other as well, only slower. */
-bool datapath_spi_fits(const struct datapath *dp, uint32_t first);
+/*
+ * Of a random SPI (host order) one whose slot is free, see rsip_spi_slot(): a bind whose SPIs
+ * begin with it gets the slot where the data plane looks first. Others work as well, only slower.
+ * Its last three bits stay. 0: try another one.
+ */
+uint32_t datapath_spi_place(const struct datapath *dp, uint32_t random);
 
 /* Moves its end to bind->ends. `bind` else as it was given to datapath_bind_add(). */
 void datapath_bind_extend(struct datapath *dp, const struct datapath_bind *bind);

@@ -34,6 +34,7 @@
 
 #define REARM_MS	1000	/* a host's violation is told again */
 #define EVENTS_MAX	256	/* handled in one go, so that the loop is not held up */
+#define SLOTS_OPEN	4096	/* so many at least does an SPI choose among: it is not to be guessed */
 
 struct host {
 	__be32 addr;
@@ -635,24 +636,37 @@ static bool slot_adopt(struct datapath *dp, const struct datapath_bind *bind)
 	       known->addr == bind->addr && slots_claim(&dp->free, bind->slot);
 }
 
-bool datapath_spi_fits(const struct datapath *dp, uint32_t first)
+static bool slot_is_free(const struct datapath *dp, uint32_t slot)
 {
-	uint32_t slot = rsip_spi_slot(first);
+	return slots_rested(&dp->free, slot) && !dp->maps->binds[slot].generation;
+}
 
-	return slot < dp->maps->entries[BPFMAP_BINDS] && slots_rested(&dp->free, slot) &&
-	       !dp->maps->binds[slot].generation;
+/* The slots that are given out by their SPIs: the more are in use the more. Half of them at
+ * least are free while the table is less than half full. */
+static uint32_t slots_open(const struct datapath *dp)
+{
+	uint64_t open = SLOTS_OPEN + 2ULL * slots_taken(&dp->free);
+	uint32_t all = dp->maps->entries[BPFMAP_BINDS];
+
+	if (all > RSIP_SPI_SLOTS)
+		all = RSIP_SPI_SLOTS;
+	return open < all ? (uint32_t)open : all;
+}
+
+uint32_t datapath_spi_place(const struct datapath *dp, uint32_t random)
+{
+	uint32_t slot = rsip_spi_slot(random) % slots_open(dp);
+
+	return slot_is_free(dp, slot) ? rsip_spi_in_slot(random, slot) : 0;
 }
 
 /* Its SPIs' own slot or any other; before datapath_settle() one in which no bind waits to be adopted. */
 static uint32_t slot_take(struct datapath *dp, const struct datapath_bind *bind)
 {
-	uint32_t slot;
+	uint32_t slot = bind->spi_count ? rsip_spi_slot(bind->spis[0]) : SLOT_NONE;
 
-	if (bind->spi_count && datapath_spi_fits(dp, bind->spis[0])) {
-		slot = rsip_spi_slot(bind->spis[0]);
-		if (slots_claim(&dp->free, slot))
-			return slot;
-	}
+	if (slot_is_free(dp, slot) && slots_claim(&dp->free, slot))
+		return slot;
 	slot = slots_take(&dp->free);
 	if (!dp->adopt || slot == SLOT_NONE || !dp->maps->binds[slot].generation)
 		return slot;

@@ -788,14 +788,14 @@ static bool run_is_free(const struct spiset *set, uint32_t first, uint32_t count
 }
 
 /*
- * A free run aligned to its size: of a few random places one that is preferred,
- * or any; then one after the other from a random place on. 0: none was found.
+ * A free run aligned to its size: of a few random places one that is better
+ * placed, or any; then one after the other from a random place on. 0: none was found.
  */
 static uint32_t find_spi_run(const struct pool_address *address, const struct pool_request *request, uint32_t count)
 {
 	const struct num_range *range = &address->pool->config->spis;
 	uint64_t size = 1, first, slots;	/* fewer than 2^32: SPIs begin at 256 */
-	uint32_t lookups = 0, slot, other = 0;
+	uint32_t lookups = 0, slot, other = 0, better;
 
 	while (size < count)
 		size *= 2;
@@ -806,11 +806,12 @@ static uint32_t find_spi_run(const struct pool_address *address, const struct po
 	for (unsigned int i = 0; i < RANDOM_TRIES; i++) {
 		uint32_t at = (first + arc4random_uniform(slots)) * size;
 
-		if (!run_is_free(&address->spis, at, count, &lookups))
-			continue;
-		if (!request->prefers || request->prefers(at, request->prefers_arg))
-			return at;
-		other = at;
+		better = request->place ? request->place(at, request->place_arg) : at;
+		if (better >= first * size && better <= range->last - count + 1 && better % size == 0 &&
+		    run_is_free(&address->spis, better, count, &lookups))
+			return better;
+		if (!other && run_is_free(&address->spis, at, count, &lookups))
+			other = at;
 	}
 	if (other)
 		return other;

@@ -58,10 +58,10 @@ struct pool_request {
 	const struct msg_ports *ports;	/* any form */
 	const struct msg_spis *spis;	/* NULL: none */
 	uint32_t ports_max, spis_max;	/* what the host's own limits still allow */
-	/* Which free SPIs, by the first of a run, are the better ones where the host names none; NULL: all
-	 * are alike. A preference: a few tries, then the others do. */
-	bool (*prefers)(uint32_t first, const void *arg);
-	const void *prefers_arg;
+	/* Where the host names no SPIs: of the first of a run, at random, one that is better, or 0; NULL: all are
+	 * alike. A preference: a few tries, then any will do. */
+	uint32_t (*place)(uint32_t random, const void *arg);
+	const void *place_arg;
 };
 
 /* Built from a configuration; NULL if memory is short. */

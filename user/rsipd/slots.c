@@ -89,6 +89,11 @@ bool slots_rested(const struct slots *slots, uint32_t slot)
 	       (!slots->given[slot] || slots->gives - slots->given[slot] >= SLOTS_REST);
 }
 
+uint32_t slots_taken(const struct slots *slots)
+{
+	return slots->fresh - slots->resting;
+}
+
 void slots_give(struct slots *slots, uint32_t slot)
 {
 	slots->given[slot] = ++slots->gives;

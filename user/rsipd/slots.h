@@ -29,4 +29,6 @@ uint32_t slots_take(struct slots *slots);
 bool slots_claim(struct slots *slots, uint32_t slot);
 /* Whether it is free and has rested. */
 bool slots_rested(const struct slots *slots, uint32_t slot);
+/* How many are in use, those below `first` among them. */
+uint32_t slots_taken(const struct slots *slots);
 void slots_give(struct slots *slots, uint32_t slot);
