@@ -38,7 +38,8 @@ BPF_TESTS  := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/bpf/test_*.c))
 BPF_HELP   := $(call objects,tests/bpf/[!t]*.c)
 BENCHES    := $(patsubst %.c,$(BUILD)/%,$(filter-out %.bpf.c,$(wildcard tests/bench/*.c)))
 REPLAYS    := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/replay/test_*.c))
-REPLAY_HELP := $(BUILD)/tests/random.o $(BUILD)/tests/replay/text.o $(BUILD)/tests/unit/gateway.o $(UNIT_FAKES)
+REPLAY_HELP := $(patsubst %,$(BUILD)/tests/%.o,random replay/text unit/gateway unit/requests) $(UNIT_FAKES)
+NETNS_HELP := $(BUILD)/tests/netns/model
 FUZZERS    := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/fuzz/fuzz_*.c))
 
 # Unit tests, scenarios and fuzz targets are built into $(SAN), by this makefile
@@ -49,7 +50,7 @@ sanitized   = $(MAKE) --no-print-directory -j$$(nproc) BUILD=$(SAN) CC=$(CLANG) 
 
 .DELETE_ON_ERROR:
 .SECONDARY:
-.PHONY: all deps test check check-asan check-bpf check-netns check-ipsec check-interop check-vm crash fuzz unit-tests fuzzers bench benches demo lint format install deb conformance clean help
+.PHONY: all deps test check check-asan check-bpf check-netns check-ipsec check-interop check-vm crash model fuzz unit-tests fuzzers bench benches demo lint format install deb conformance clean help
 
 all: $(PROGRAMS)	## build the programs into build/
 
@@ -120,7 +121,7 @@ fuzz:			## every fuzz target for FUZZ_SECONDS (600)
 check-bpf: $(BPF_TESTS)	## the XDP programs, packet in and packet out (root)
 	$(Q)tests/run.sh bpf
 
-check-netns: all	## the real daemon in network namespaces (root)
+check-netns: all $(NETNS_HELP)	## the real daemon in network namespaces (root)
 	$(Q)tests/run.sh netns
 
 check-ipsec: all	## real IPsec stacks through the gateway (root)
@@ -134,7 +135,7 @@ check-interop: all	## every cell of the matrix of IPsec stacks, into docs/intero
 check-vm: all $(BPF_TESTS)	## Debian 12's kernel in a virtual machine (root)
 	$(Q)tests/run.sh vm
 
-$(BUILD)/tests/built: $(UNIT_TESTS) $(REPLAYS) $(BPF_TESTS)
+$(BUILD)/tests/built: $(UNIT_TESTS) $(REPLAYS) $(BPF_TESTS) $(NETNS_HELP)
 	$(Q)touch $@
 
 $(BUILD)/tests/unit/test_%: $(BUILD)/tests/unit/test_%.o $(UNIT_HELP) $(MODULES)
@@ -148,6 +149,12 @@ $(BUILD)/tests/bpf/test_%: $(BUILD)/tests/bpf/test_%.o $(BPF_HELP) $(MODULES)
 $(BUILD)/tests/replay/test_%: $(BUILD)/tests/replay/test_%.o $(REPLAY_HELP) $(MODULES)
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ -lcriterion $(RSIPD_LIBS)
+
+$(BUILD)/tests/netns/model: $(patsubst %,$(BUILD)/tests/%.o,netns/model model random unit/requests) $(LIB)
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ -ljansson
+
+$(BUILD)/tests/replay/test_model: $(BUILD)/tests/model.o
 
 unit-tests: $(UNIT_TESTS) $(REPLAYS)
 fuzzers: $(FUZZERS)
@@ -174,7 +181,10 @@ $(BUILD)/tests/bench/%: $(BUILD)/tests/bench/%.o $(MODULES)
 	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(RSIPD_LIBS)
 
 crash: all		## rsipd killed at random moments under load, ROUNDS (300) times (root)
-	$(Q)ROUNDS=$${ROUNDS:-300} TEST_TIMEOUT=3600 tests/netns/test_crash.sh
+	$(Q)SHOW=1 ROUNDS=$${ROUNDS:-300} TEST_TIMEOUT=3600 tests/netns/test_crash.sh
+
+model: all $(NETNS_HELP)	## random requests over a bad network against rsipd and a model, LONG (600) seconds (root)
+	$(Q)SHOW=1 LONG=$${LONG:-600} TEST_TIMEOUT=$$(($${LONG:-600} + 120)) tests/netns/test_model.sh
 
 demo: deps		## two IPsec hosts on one public address, side by side with NAT
 	$(Q)$(MAKE) --no-print-directory all

@@ -25,6 +25,7 @@ from wire import *
 LAB, WORK, BUILD = os.environ["LAB"], os.environ["WORK"], os.environ["BUILD"]
 HOSTS = 30
 BINDS = 6	# of one host at most
+HOLD_DOWN = 120
 
 
 class Gateway:
@@ -61,20 +62,26 @@ def numbers(text):
 
 
 class Lent:
-    """What is held, and what was given back: it rests for longer than the test takes."""
+    """What is held, and what was given back, with the moment until which it surely rests."""
 
     def __init__(self):
-        self.held, self.resting = set(), set()
+        self.held, self.resting = set(), {}
+        self.given = 0
 
     def take(self, things, who):
+        now = time.monotonic()
         for thing in things:
-            if thing in self.held or thing in self.resting:
-                raise Failed(f"{who} got {thing}, which {'rests' if thing in self.resting else 'another one holds'}")
+            if thing in self.held:
+                raise Failed(f"{who} got {thing}, which another one holds")
+            if self.resting.pop(thing, 0) > now:
+                raise Failed(f"{who} got {thing}, which rests")
         self.held |= things
 
-    def give(self, things):
+    def give(self, things, since):
+        """Asked for at `since`: it may rest from then on."""
         self.held -= things
-        self.resting |= things
+        self.resting.update(dict.fromkeys(things, since + HOLD_DOWN))
+        self.given += len(things)
 
 
 class CrashHost:
@@ -85,6 +92,7 @@ class CrashHost:
         self.socket.bind((self.address, 0))
         self.counter, self.client, self.binds = 0, 0, {}
         self.waiting = None	# kind, bind, bytes
+        self.asked = 0.0
 
     def request(self):
         """The next one, by chance."""
@@ -103,6 +111,7 @@ class CrashHost:
             params.append(p_bind(bind))
         self.counter += 1
         self.waiting = (kind, bind, message(kind, *params, param(11, struct.pack("!I", self.counter))))
+        self.asked = time.monotonic()
 
     def send(self):
         try:
@@ -143,10 +152,10 @@ class CrashHost:
             self.lent.take(things, self.address)
             self.binds[got.id] = things
         elif kind == FREE:
-            self.lent.give(self.binds.pop(bind))
+            self.lent.give(self.binds.pop(bind), self.asked)
         elif kind == DEREGISTER:
             for things in self.binds.values():
-                self.lent.give(things)
+                self.lent.give(things, self.asked)
             self.client, self.binds = 0, {}
 
 
@@ -211,7 +220,7 @@ def main():
         run(hosts, lambda: late() or not any(host.waiting for host in hosts), False)
         count = compare(gateway, hosts)
     print(f"{rounds} rounds, {sum(host.counter for host in hosts)} requests, {count} leases at the end, "
-          f"{len(lent.resting)} ports and SPIs given back")
+          f"{lent.given} ports and SPIs given back")
     gateway.end("terminate")
 
 

@@ -13,6 +13,7 @@
 #
 #   tests/netns/test_lease.sh [NAME...]     only these tests
 #   KEEP=1                                  leave lab and folder of a failed test
+#   SHOW=1                                  what a test printed also if it passed
 
 top=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 build=${BUILD:-$top/build}	# where the programs are
@@ -266,6 +267,7 @@ report() {
 		say "ok $title # SKIP $(cat "$work/skip")"
 	else
 		say "ok $title"
+		[ "${SHOW:-0}" = 0 ] || cat "$work/log"
 	fi
 }
 

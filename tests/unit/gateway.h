@@ -9,6 +9,7 @@
 
 #include "datapath_fake.h"
 #include "journal_fake.h"
+#include "requests.h"
 #include "rsipd/session.h"
 
 #define GATEWAY_NA	"10.0.0.1"
@@ -65,21 +66,6 @@ void gateway_wait(struct gateway *g, uint64_t ms);
 const struct sent *gateway_ask(struct gateway *g, struct origin from, const struct msg *m);
 /* The same, decoded. Fails the test on silence or on an answer that cannot be read. */
 struct msg gateway_call(struct gateway *g, struct origin from, const struct msg *m);
-
-/* Requests; counter 0: none. */
-struct msg req_register(uint32_t counter);
-struct msg req_deregister(uint32_t client, uint32_t counter);
-struct msg req_free(uint32_t client, uint32_t bind, uint32_t counter);
-struct msg req_extend(uint32_t client, uint32_t bind, uint32_t seconds, uint32_t counter);
-struct msg req_query(uint32_t client, uint32_t counter);
-/* RSAP-IP for `ports` unspecified ports; everything else don't-care. */
-struct msg req_rsap(uint32_t client, uint16_t ports, uint32_t counter);
-/* RSA-IP for any address; a remote as req_rsap(). */
-struct msg req_rsa(uint32_t client, uint32_t counter);
-/* LISTEN on one port of any address. */
-struct msg req_listen(uint32_t client, uint16_t port, uint32_t counter);
-/* RSIPSEC for `spis` unspecified SPIs, no ports needed. */
-struct msg req_ipsec(uint32_t client, uint16_t spis, uint32_t counter);
 
 /* Registers host n over UDP with counter 1 and returns its Client ID. */
 uint32_t gateway_register(struct gateway *g, uint32_t n);
