@@ -11,7 +11,7 @@ packages="
 	libbpf-dev libxdp-dev libuv1-dev libyaml-dev libjansson-dev libmnl-dev libmicrohttpd-dev libc-ares-dev
 	libsystemd-dev libncurses-dev libsodium-dev librocksdb-dev uthash-dev
 	libclang-rt-dev libcriterion-dev clang-format shellcheck mandoc
-	iproute2 ethtool nftables tcpdump tshark kmod busybox-static procps jq
+	iproute2 iputils-ping traceroute ethtool nftables tcpdump tshark kmod busybox-static procps jq
 	strongswan-charon strongswan-swanctl libcharon-extra-plugins
 	libstrongswan-standard-plugins libstrongswan-extra-plugins
 	user-mode-linux qemu-system-x86 xdp-tools python3 python3-scapy python3-cryptography

@@ -12,6 +12,7 @@
 #   auth        secret, certificates, large-certificates (more than a packet holds)
 #   mobike      yes or no, with IKE 2
 #   protection  esp-tunnel, esp-transport, ah-transport
+#   upper       what transport mode is for: udp, if nothing is said, or tcp
 #   dead_peers  after how much silence a host asks whether the peer is there (2s)
 #   settings    one more setting of the connections, as KEY=VALUE, or nothing
 
@@ -62,7 +63,7 @@ connect_host() {
 	shift
 	settings_of_ike mine "$host"
 	mine+=("dpd_delay = ${dead_peers:-2s}" "$@")
-	selectors mine "$NB/32[udp/${own_port[$host]}]" "$Y/32[udp/7]"
+	selectors mine "$NB/32[${upper:-udp}/${own_port[$host]}]" "$Y/32[${upper:-udp}/7]"
 	guest swan_conf "$host" "${charon[@]}"
 	guest swan_conn "$host" home $NB $Y "$protection" "${mine[@]}"
 }
@@ -71,7 +72,7 @@ connect_host() {
 connect_peer() {
 	local host=$1 mine=()
 	settings_of_ike mine y
-	selectors mine "$Y/32[udp/7]" "$NB/32[udp/${own_port[$host]}]"
+	selectors mine "$Y/32[${upper:-udp}/7]" "$NB/32[${upper:-udp}/${own_port[$host]}]"
 	[ "$host" != x1 ] || guest swan_conf y "${charon[@]}"
 	guest swan_conn y "$host" $Y any "$protection" "${mine[@]}"
 }

@@ -275,7 +275,7 @@ carried_by() {
 # What the daemons wrote last.
 cell_logs() {
 	local file
-	for file in "$HOSTS"/*/charon.log "$HOSTS"/y/pluto.log; do
+	for file in "$HOSTS"/*/charon.log "$HOSTS"/y/pluto.log "$HOSTS"/y/iked.log; do
 		[ -e "$file" ] || continue
 		echo "--- $file"
 		tail -n 30 "$file"
@@ -368,6 +368,46 @@ for i in range(int(count)):
 	s.sendto(data, (to, int(port)))
 	if s.recv(65535) != data:
 		sys.exit("another datagram came back")' "$2" "$3" "$4" "$5" "$6" "$7"
+}
+
+# A stream, both ways at once: as much as can be, as TCP decides.
+# answer_streams HOST ADDRESS PORT: sends all back, one connection after the other; in the background
+answer_streams() {
+	spawn "$1" streams python3 -ISc 'import _socket, sys
+s = _socket.socket()
+s.setsockopt(_socket.SOL_SOCKET, _socket.SO_REUSEADDR, 1)
+s.bind((sys.argv[1], int(sys.argv[2])))
+s.listen(5)
+while True:
+	fd, _ = s._accept()
+	c = _socket.socket(fileno=fd)
+	while data := c.recv(65536):
+		c.sendall(data)
+	c.close()' "$2" "$3"
+}
+
+# stream HOST FROM PORT TO PORT COUNT: COUNT times 64 KB; every byte comes back, and never later than two
+# seconds after the one before
+stream() {
+	on "$1" python3 -ISc 'import _socket, posix, sys
+source, sport, to, port, count = sys.argv[1:]
+s = _socket.socket()
+s.setsockopt(_socket.SOL_SOCKET, _socket.SO_REUSEADDR, 1)
+s.bind((source, int(sport)))
+s.settimeout(2)
+s.connect((to, int(port)))
+block, back = bytes(range(256)) * 256, 0
+if not posix.fork():
+	for _ in range(int(count)):
+		s.sendall(block)
+	s.shutdown(_socket.SHUT_WR)
+	posix._exit(0)
+while data := s.recv(65536):
+	if data != (block * 2)[back % 256:][:len(data)]:
+		sys.exit("another byte came back")
+	back += len(data)
+if back != int(count) * len(block):
+	sys.exit(f"{back} bytes came back")' "$2" "$3" "$4" "$5" "$6"
 }
 
 # --- keys by hand: IPsec without IKE, to see one packet type alone -----------------------

@@ -1,8 +1,8 @@
 # shellcheck shell=dash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# Inside the guest kernel, after hosts.sh: Libreswan, from a folder that unpack.sh
-# filled.
+# Inside the guest kernel, after hosts.sh: Libreswan and OpenIKED, from folders that
+# unpack.sh filled.
 
 SECRET=5ca1ab1e5ca1ab1e5ca1ab1e		# that of swan_conn
 
@@ -61,4 +61,35 @@ libre_whack() {
 	local root=$1 host=$2
 	shift 2
 	libre_on "$root" "$host" timeout 25 "$root/usr/libexec/ipsec/whack" --rundir "$HOSTS/$host/libreswan/run" "$@"
+}
+
+# --- OpenIKED, as the peer ---------------------------------------------------------------
+
+# iked_start ROOT [OPTION...]: on y, with a policy for each of x1 and x2, with these options.
+# Keys of the kernel go through PF_KEY, which cannot do AEAD.
+iked_start() {
+	local root=$1 dir=$HOSTS/y/iked host
+	shift
+	mkdir -p "$dir" /var/lib/openiked/empty
+	on y mkdir -p /run/openiked
+	for host in private ca crls certs pubkeys; do mkdir -p /etc/iked/$host; done
+	grep -q ^_iked: /etc/passwd || {
+		echo "_iked:x:990:990::/var/lib/openiked/empty:/usr/sbin/nologin" >>/etc/passwd
+		echo "_iked:x:990:" >>/etc/group
+	}
+	openssl ecparam -name prime256v1 -genkey -noout -out /etc/iked/private/local.key 2>/dev/null
+	echo "set passive" >"$dir/iked.conf"
+	for host in x1 x2; do
+		echo "ikev2 $host passive esp from 10.99.0.1 to 10.50.${host#x}.1 local 203.0.113.2 peer any" \
+			"ikesa enc aes-128 prf hmac-sha2-256 auth hmac-sha2-256 group curve25519" \
+			"childsa enc aes-128 auth hmac-sha1 noesn srcid y.example dstid $host.example $* psk 0x$SECRET"
+	done >>"$dir/iked.conf"
+	chmod 600 "$dir/iked.conf"
+	modprobe -q af_key
+	spawn y iked "$root/usr/sbin/iked" -dvv -f "$dir/iked.conf"
+	# It drops what comes before that.
+	eventually 20 grep -q 'mode active -> passive' "$HOSTS/y/iked.log" || {
+		log y iked
+		return 1
+	}
 }

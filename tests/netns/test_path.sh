@@ -80,4 +80,48 @@ test_fragments_refused() {
 	wait_for 12 no_fragments
 }
 
+# --- the programs that people use ----------------------------------------------------------
+
+raise_hosts() {
+	lab
+	gateway
+	rsip_up x1 --spis 0 --ports 2
+	rsip_up x2 --spis 0 --ports 2
+}
+
+# ping_real HOST: 20 echoes, all answered
+ping_real() {
+	on "$1" ping -q -c 20 -i 0.02 -W 2 -I 203.0.113.10 203.0.113.2 | grep ' 20 received'
+}
+
+# Two hosts ping one peer from one address at once.
+# covers: IN-14 EG-10
+test_ping_program() {
+	raise_hosts
+	ping_real x1 &
+	ping_real x2
+	wait $!
+	same "replies" 40 "$(($(outcome in-icmp-reply) + $(outcome in-resolve)))"
+	same "taken" 0 "$(outcome out-icmp-taken)"
+}
+
+# hops FROM WANTED OPTION...: traceroute sees these addresses, one after the other
+hops() {
+	local from=$1 wanted=$2
+	shift 2
+	same "the way, $*" "$wanted" "$(on "$from" traceroute -n -q 2 -w 2 -m 4 "$@" |
+		awk 'NR > 1 { for (i = 2; i <= NF; i++) if ($i ~ /[.]0[.]|[*]/) printf "%s ", $i }')"
+}
+
+# N is a hop, seen by probes of UDP and of ICMP, from both sides. Each has to come from a leased port.
+# covers: EG-14
+test_traceroute_program() {
+	local port
+	raise_hosts
+	port=$(rsip_field x1 .lease.ports | grep -oE '^[0-9]+')
+	hops x1 "203.0.113.1 203.0.113.2 " -s 203.0.113.10 --sport="$port" 203.0.113.2
+	hops x1 "203.0.113.1 203.0.113.2 " -s 203.0.113.10 -I 203.0.113.2
+	hops y "203.0.113.1 203.0.113.10 " -U -p "$port" 203.0.113.10
+}
+
 run_tests "$@"
