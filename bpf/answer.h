@@ -166,3 +166,37 @@ static __always_inline bool answer_send(struct xdp_md *ctx, const struct packet 
 	icmp->checksum = ~answer_sum(ctx, link_len + push + IPV4_LEN, ICMP_LEN + quote);
 	return bpf_redirect_map(&rsip_devices, ctx->ingress_ifindex, 0) == XDP_REDIRECT;
 }
+
+/* An echo request in a tunnel (its header without options) becomes the reply of the address it was sent to, and goes back. */
+static __always_inline bool answer_echo(struct xdp_md *ctx, const struct packet *p, __u32 link_len)
+{
+	const struct tunnel tunnel = { p->outer.dst, p->outer.src, p->outer.proto };
+	__u32 push = outer_len(tunnel.proto);
+	struct link_header link;
+	struct icmphdr *icmp;
+	struct iphdr *ip;
+	__be16 *word, old;
+	void *data, *end;
+
+	if (bpf_xdp_load_bytes(ctx, 0, &link, sizeof(link)) || !trim(ctx, p) ||
+	    bpf_xdp_adjust_head(ctx, (int)(p->ip_at - link_len - push)))
+		return false;
+	data = (void *)(long)ctx->data;
+	end = (void *)(long)ctx->data_end;
+	ip = data + link_len + push;
+	icmp = (void *)(ip + 1);
+	if ((void *)(icmp + 1) > end)
+		return false;
+	ip->saddr = p->ip.dst;
+	ip->daddr = p->ip.src;
+	word = (__be16 *)&ip->ttl;
+	old = *word;
+	ip->ttl = ANSWER_TTL;
+	ip->check = csum_update(ip->check, old, *word);
+	word = (__be16 *)icmp;
+	old = *word;
+	icmp->type = ICMP_ECHO_REPLY;
+	icmp->checksum = csum_update(icmp->checksum, old, *word);
+	return answer_ethernet(data, end, &link) && outer_put(data + link_len, end, &tunnel, p->ip.len + push) &&
+	       bpf_redirect_map(&rsip_devices, ctx->ingress_ifindex, 0) == XDP_REDIRECT;
+}

@@ -12,6 +12,11 @@
 #define NO_SLOT		(~0U)
 #define WAY_SPLIT	(RSIP_NEXTHOP_REJECT + 1)	/* known, but the daemon has to fragment the packet */
 
+/* An outcome with the MTU that would have been small enough, until the sender is told. */
+#define TOO_BIG(outcome, mtu)	((outcome) | (mtu) << 8)
+#define OUTCOME(why)		((why) & 0xff)
+_Static_assert(RSIP_OUTCOME_COUNT <= 256, "an outcome does not fit");
+
 struct way {
 	const struct rsip_nexthop *hop;	/* NULL: not in the cache */
 	__u32 slot;		/* of hop, or NO_SLOT */

@@ -65,9 +65,12 @@ static __always_inline enum fragment_way fragment_first(const struct rsip_fragme
 
 	fresh.target = *target;
 	if (there && there->state & RSIP_FRAGMENT_SLOW) {
-		if (state)
-			return FRAGMENT_DROP;	/* what rsipd holds will time out */
-		return FRAGMENT_HOLD;
+		if (!state) {
+			there->target = *target;
+			return FRAGMENT_HOLD;
+		}
+		there->state = state;	/* of those that follow; what rsipd holds will time out */
+		return FRAGMENT_DROP;
 	}
 	/* Another first fragment: Y uses the identification again */
 	if (bpf_map_update_elem(&rsip_fragments, key, &fresh, BPF_ANY))

@@ -201,6 +201,12 @@ static __always_inline enum rsip_outcome admit(struct packet *p, struct lease *l
 	return lease->new_cookie ? RSIP_GO_ON : RSIP_OUT_COOKIE_TAKEN;
 }
 
+/* Congestion that happened in the tunnel, to a packet that cannot tell of it (RFC 6040 4.2). */
+static __always_inline bool is_unmarkable(const struct packet *p)
+{
+	return (p->outer.tos & ECN_MASK) == ECN_CE && !(p->ip.tos & ECN_MASK);
+}
+
 /* The bind's tunnel and flow policy, and what the headers themselves forbid. */
 static __always_inline enum rsip_outcome policy_outbound(const struct packet *p, const struct lease *lease)
 {
@@ -212,8 +218,8 @@ static __always_inline enum rsip_outcome policy_outbound(const struct packet *p,
 		return RSIP_OUT_REMOTE_ADDRESS;
 	if (!is_remote_port(p, bind, p->dport))
 		return RSIP_OUT_REMOTE_PORT;
-	if ((p->outer.tos & ECN_MASK) == ECN_CE && !(p->ip.tos & ECN_MASK))
-		return RSIP_OUT_ECN;	/* RFC 6040 4.2 */
+	if (is_unmarkable(p))
+		return RSIP_OUT_ECN;
 	return p->ip.ttl > 1 ? RSIP_GO_ON : RSIP_OUT_TTL;
 }
 

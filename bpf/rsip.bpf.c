@@ -26,11 +26,6 @@ _Static_assert(RSIP_OUT_PORT - RSIP_OUT_ESP == PACKET_PORT, "kinds and outcomes 
 
 /* --- public side ------------------------------------------------------------------ */
 
-/* An outcome with the MTU that would have been small enough, until the sender is told. */
-#define TOO_BIG(outcome, mtu)	((outcome) | (mtu) << 8)
-#define OUTCOME(why)		((why) & 0xff)
-_Static_assert(RSIP_OUTCOME_COUNT <= 256, "an outcome does not fit");
-
 /* A packet for a host that cannot go on, `why`: an ICMP error to the peer, if that may be. */
 RARE int tell_peer(struct xdp_md *ctx, int why)
 {
@@ -138,12 +133,15 @@ static __always_inline enum rsip_outcome first_inbound(const void *data, const v
 	if (is_spoofed(p->ip.src))
 		return RSIP_IN_SPOOFED;
 	if (lease->new_cookie)
-		return RSIP_IN_NO_COOKIE;	/* nobody begins with a packet so large */
+		return RSIP_IN_NO_COOKIE;	/* learn_first() did not take it */
 	*sent = p->kind == PACKET_WHOLE ? RSIP_IN_WHOLE : RSIP_IN_ESP + p->kind;
 	return policy_inbound(p, lease);
 }
 
-/* A fragment for an address of the pool. */
+/*
+ * A fragment for an address of the pool. Early ones to an address that is N's as
+ * well go both ways: the stack has no use for what is a host's, nor rsipd for the rest.
+ */
 RARE int fragment_inbound(struct xdp_md *ctx)
 {
 	void *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
@@ -155,6 +153,7 @@ RARE int fragment_inbound(struct xdp_md *ctx)
 	struct lease lease = {};
 	enum fragment_way way;
 	struct piece piece;
+	bool both, held;
 
 	parse_plain_header(data, end, &p);
 	if (p.kind != PACKET_FRAGMENT)
@@ -175,8 +174,6 @@ RARE int fragment_inbound(struct xdp_md *ctx)
 		if (why)
 			return why;
 	} else {
-		if (address->flags & RSIP_ADDRESS_SHARED && !fragment_find(&what.key, bpf_ktime_get_coarse_ns()))
-			return RSIP_IN_PASS;
 		way = fragment_follow(&what.key, &piece, &there);
 		if (there)
 			lease.target = there->target;
@@ -185,15 +182,19 @@ RARE int fragment_inbound(struct xdp_md *ctx)
 		return RSIP_IN_FRAGMENT;
 	if (way == FRAGMENT_STACK)
 		return RSIP_IN_PASS;
+	both = way == FRAGMENT_HOLD && address->flags & RSIP_ADDRESS_SHARED && !lease.target.generation;
 	if (p.ip.ttl <= 1)
-		return RSIP_IN_TTL;
+		return both ? RSIP_IN_PASS : RSIP_IN_TTL;
 	if (way == FRAGMENT_HOLD) {
 		what.kind = RSIP_EVENT_FRAGMENT;
 		what.target = lease.target;
 		what.passed = there ? there->state & RSIP_FRAGMENT_NEXT : 0;
 		what.ip_at = p.ip_at;
 		what.len = p.ip.len;
-		return hand_fragment(ctx, &what) ? RSIP_IN_FRAGMENT_HELD : RSIP_ERROR;
+		held = hand_fragment(ctx, &what);
+		if (both)
+			return RSIP_IN_PASS;
+		return held ? RSIP_IN_FRAGMENT_HELD : RSIP_ERROR;
 	}
 	what.target = lease.target;
 	/* of a first fragment once more: Linux 6.1 does not see that it has been found ("invalid mem access 'scalar'") */
@@ -201,6 +202,31 @@ RARE int fragment_inbound(struct xdp_md *ctx)
 		return RSIP_IN_FRAGMENT;
 	lease.new_cookie = false;
 	return deliver(ctx, &p, &lease, sent);
+}
+
+/* IKE that a peer begins with a packet in fragments: the cookie is learned before anything else. */
+RARE int learn_first(struct xdp_md *ctx)
+{
+	void *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
+	struct packet p = {};
+	struct lease lease = {};
+	struct piece piece;
+
+	parse_plain_header(data, end, &p);
+	if (!fragment_place(&p, &piece))
+		return RSIP_GO_ON;
+	parse_first(data, end, SIDE_PUBLIC, &p);
+	if (p.kind != PACKET_IKE || !demux(&p, &lease) || !lease.new_cookie || is_spoofed(p.ip.src) ||
+	    policy_inbound(&p, &lease))
+		return RSIP_GO_ON;
+	return learn_from_peer(&p, &lease.target);
+}
+
+static __always_inline int fragments_inbound(struct xdp_md *ctx, const struct packet *p)
+{
+	if (!(p->ip.frag & bpf_htons(IPV4_OFFSET)))
+		learn_first(ctx);
+	return fragment_inbound(ctx);
 }
 
 /* From a peer, perhaps for a host. */
@@ -218,7 +244,7 @@ static __always_inline int inbound(struct xdp_md *ctx, struct packet *p)
 			return icmp_inbound(ctx);
 		address = address_of(p->ip.dst);
 		if (!lease_by_address(address, p, &lease))
-			return p->kind == PACKET_FRAGMENT ? fragment_inbound(ctx) : unmatched_inbound(p, address);
+			return p->kind == PACKET_FRAGMENT ? fragments_inbound(ctx, p) : unmatched_inbound(p, address);
 	}
 	why = is_spoofed(p->ip.src) ? RSIP_IN_SPOOFED : policy_inbound(p, &lease);
 	return why ? why : deliver(ctx, p, &lease, p->kind == PACKET_WHOLE ? RSIP_IN_WHOLE : RSIP_IN_ESP + p->kind);
@@ -234,18 +260,16 @@ RARE int tell_host(struct xdp_md *ctx, int why)
 	enum rsip_outcome told = RSIP_OUT_TTL_TOLD;
 	__u32 link_len;
 	struct packet p = {};
-	struct way way = {};
 
+	a.mtu = why >> 8;
+	why = OUTCOME(why);
 	link_len = parse_ethernet(data, end);
 	if (!link_len)
 		return why;
 	parse_tunnelled_header(data, end, &p);
 	if (why == RSIP_OUT_TOO_BIG) {
-		if (!way_by_peer(p.ip.dst, &way) || !way.hop)
-			return why;
 		a.type = ICMP_UNREACHABLE;
 		a.code = ICMP_FRAG_NEEDED;
-		a.mtu = way.hop->mtu;
 		told = RSIP_OUT_TOO_BIG_TOLD;
 	} else if (why == RSIP_OUT_UNREACHABLE) {
 		a.type = ICMP_UNREACHABLE;
@@ -272,7 +296,7 @@ RARE int refuse_host(struct xdp_md *ctx, int why, __u32 slot, __u32 generation)
 	return refuse(&p, &lease, why);
 }
 
-/* A new cookie, perhaps in a first fragment, becomes the bind's: see learn(). */
+/* A new cookie, perhaps in a first fragment, becomes the bind's: see learn(). Of other packets, nothing. */
 RARE int learn_cookie(struct xdp_md *ctx)
 {
 	struct lease lease = {};
@@ -280,19 +304,66 @@ RARE int learn_cookie(struct xdp_md *ctx)
 
 	parse_tunnelled_header((void *)(long)ctx->data, (void *)(long)ctx->data_end, &p);
 	parse_first((void *)(long)ctx->data, (void *)(long)ctx->data_end, SIDE_PRIVATE, &p);
-	if (p.kind != PACKET_IKE || admit(&p, &lease))
+	if (p.kind != PACKET_IKE)
+		return RSIP_GO_ON;
+	if (admit(&p, &lease))
 		return RSIP_ERROR;
 	return lease.new_cookie ? learn(&p, &lease.target) : RSIP_GO_ON;
 }
 
-static __always_inline bool is_told_host(enum rsip_outcome why)
+static __always_inline bool is_told_host(int why)
 {
-	return why == RSIP_OUT_TTL || why == RSIP_OUT_TOO_BIG || why == RSIP_OUT_UNREACHABLE;
+	return why == RSIP_OUT_TTL || OUTCOME(why) == RSIP_OUT_TOO_BIG || why == RSIP_OUT_UNREACHABLE;
+}
+
+/* Hands over what begins at `ip_at`. */
+static __always_inline int hold_outbound(struct xdp_md *ctx, const struct packet *p, struct handing *what, __u32 ip_at,
+					 __u32 len)
+{
+	what->tos = p->outer.tos;
+	what->ip_at = ip_at;
+	what->len = len;
+	return hand_fragment(ctx, what) ? RSIP_OUT_FRAGMENT_HELD : RSIP_ERROR;
+}
+
+/* A fragment that came too early, or whose first did: with what is known of its packet. */
+RARE int hold_fragment(struct xdp_md *ctx, int is_turned)
+{
+	void *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
+	struct handing what = { .kind = RSIP_EVENT_FRAGMENT };
+	const struct rsip_fragment *there;
+	struct packet p = {};
+
+	parse_tunnelled_header(data, end, &p);
+	fragment_key(&p, ip_id(data + p.ip_at, end), &what.key);
+	what.key.turned = is_turned;
+	there = bpf_map_lookup_elem(&rsip_fragments, &what.key);
+	if (!there)
+		return RSIP_ERROR;
+	what.target = there->target;
+	what.passed = there->state & RSIP_FRAGMENT_NEXT;
+	return hold_outbound(ctx, &p, &what, p.ip_at, p.ip.len);
+}
+
+/* From here to another host (turn.h). */
+static __always_inline int turn(struct xdp_md *ctx, const struct packet *p)
+{
+	int why;
+
+	if (p->ip.frag & bpf_htons(IPV4_FRAGMENT)) {
+		why = p->ip.frag & bpf_htons(IPV4_OFFSET) ? turn_later(ctx) : turn_first(ctx);
+		if (why == RSIP_OUT_FRAGMENT_HELD)
+			return hold_fragment(ctx, true);
+		return why ? why : turn_noted(ctx);
+	}
+	if (p->ip.proto != IPPROTO_ICMP)
+		return turn_packet(ctx);
+	why = turn_icmp(ctx);
+	return why == RSIP_OUT_ECHO ? turn_echo(ctx) : why;
 }
 
 /* Out of the tunnel and to the peer; `sent` is the outcome if it leaves at once. */
-static __always_inline enum rsip_outcome leave(struct xdp_md *ctx, struct packet *p, const struct lease *lease,
-					       enum rsip_outcome sent)
+static __always_inline int leave(struct xdp_md *ctx, struct packet *p, const struct lease *lease, enum rsip_outcome sent)
 {
 	struct way way = {};
 	enum rsip_outcome why;
@@ -302,12 +373,14 @@ static __always_inline enum rsip_outcome leave(struct xdp_md *ctx, struct packet
 	inside = way.slot == NO_SLOT && is_leased(p->ip.dst);
 	if (!why && !inside)
 		why = way_check(&way, p, p->ip.len, RSIP_OUT_UNREACHABLE, RSIP_OUT_TOO_BIG);
+	if (why == RSIP_OUT_TOO_BIG && way.hop)
+		return TOO_BIG(why, way.hop->mtu);
 	if (!why && lease->new_cookie)
 		why = learn_cookie(ctx);
-	if (!why && inside)
-		return turn(ctx);
 	if (!why && (p->kind == PACKET_ESP || p->kind == PACKET_AH || p->kind == PACKET_NATT))
 		outspi_note(p, &lease->target);
+	if (!why && inside)
+		return turn(ctx, p);
 	if (!why)
 		why = decapsulate(ctx, p, &way);
 	if (why)
@@ -392,16 +465,6 @@ static __always_inline bool is_hosts(const struct packet *p)
 	return bpf_map_lookup_elem(&rsip_grants, &key);
 }
 
-/* Hands over what begins at `ip_at`. */
-static __always_inline int hold_outbound(struct xdp_md *ctx, const struct packet *p, struct handing *what, __u32 ip_at,
-					 __u32 len)
-{
-	what->tos = p->outer.tos;
-	what->ip_at = ip_at;
-	what->len = len;
-	return hand_fragment(ctx, what) ? RSIP_OUT_FRAGMENT_HELD : RSIP_ERROR;
-}
-
 /* A fragment of a tunnel packet: rsipd puts it together. */
 RARE int outer_outbound(struct xdp_md *ctx)
 {
@@ -422,7 +485,7 @@ RARE int outer_outbound(struct xdp_md *ctx)
 
 /*
  * A fragment from a host. May it be sent? Its outcome when it has left, or of
- * its refusal, or RSIP_OUT_FRAGMENT_HELD.
+ * its refusal, or RSIP_OUT_FRAGMENT_HELD: it is for hold_fragment().
  */
 RARE int fragment_outbound(struct xdp_md *ctx)
 {
@@ -453,19 +516,31 @@ RARE int fragment_outbound(struct xdp_md *ctx)
 	}
 	if (way != FRAGMENT_SEND && way != FRAGMENT_HOLD)
 		return RSIP_OUT_FRAGMENT;
+	if (is_unmarkable(&p))
+		return RSIP_OUT_ECN;
 	if (p.ip.ttl <= 1)
 		return RSIP_OUT_TTL;
+	if (way == FRAGMENT_HOLD)
+		return RSIP_OUT_FRAGMENT_HELD;
 	what.target = lease.target;
-	if (way == FRAGMENT_HOLD) {
-		what.kind = RSIP_EVENT_FRAGMENT;
-		what.passed = there ? there->state & RSIP_FRAGMENT_NEXT : 0;
-		return hold_outbound(ctx, &p, &what, p.ip_at, p.ip.len);
-	}
 	return piece.from && !lease_get(&what.target, &lease) ? RSIP_OUT_FRAGMENT : sent;
 }
 
+/* The first of them is the only one to learn from, and to say who gets the packet if that is another host. */
+static __always_inline int hold(struct xdp_md *ctx, const struct packet *p)
+{
+	int why = RSIP_GO_ON;
+
+	if (!(p->ip.frag & bpf_htons(IPV4_OFFSET))) {
+		why = learn_cookie(ctx);
+		if (!why && is_leased(p->ip.dst))
+			why = turn_first(ctx);
+	}
+	return why && why != RSIP_OUT_FRAGMENT_HELD ? why : hold_fragment(ctx, false);
+}
+
 /* From a host through its tunnel, perhaps to a peer. */
-static __always_inline enum rsip_outcome outbound(struct xdp_md *ctx, struct packet *p)
+static __always_inline int outbound(struct xdp_md *ctx, struct packet *p)
 {
 	struct lease lease = {};
 	enum rsip_outcome why, sent;
@@ -483,7 +558,7 @@ static __always_inline enum rsip_outcome outbound(struct xdp_md *ctx, struct pac
 		lease.new_cookie = sent == RSIP_OUT_IKE;
 	}
 	if (why == RSIP_OUT_FRAGMENT_HELD)
-		return why;
+		return p->ip.len ? hold(ctx, p) : why;
 	if (why)
 		return why == RSIP_OUT_TTL ? why : refuse_host(ctx, why, lease.target.bind, lease.target.generation);
 	return leave(ctx, p, &lease, sent);
@@ -507,7 +582,7 @@ SEC("xdp")
 int rsip_private(struct xdp_md *ctx)
 {
 	struct packet p = {};
-	enum rsip_outcome why;
+	int why;
 
 	parse_tunnelled((void *)(long)ctx->data, (void *)(long)ctx->data_end, &p);
 	why = outbound(ctx, &p);

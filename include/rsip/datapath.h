@@ -284,7 +284,7 @@ struct rsip_fragment_key {	/* rsip_fragments */
 	__be32 client;		/* Xa, of what X sends; else 0 */
 	__be16 id;
 	__u8   proto;
-	__u8   pad;		/* 0 */
+	__u8   turned;		/* 1: of a packet to a leased address, for who gets it; else 0 */
 };
 
 struct rsip_fragment {
@@ -467,7 +467,8 @@ struct rsip_event_violation {	/* a host sent what it may not: each kind once unt
 	X(IN_FRAGMENT_SENT,	FORWARD, "fragment that follows its first, to the host") \
 	X(IN_FRAGMENT_HELD,	HAND,	 "fragment out of order: rsipd holds it until its first came") \
 	X(OUT_FRAGMENT_SENT,	FORWARD, "fragment that follows its first, from a host") \
-	X(OUT_FRAGMENT_HELD,	HAND,	 "fragment out of order, or of a tunnel packet: rsipd has it")
+	X(OUT_FRAGMENT_HELD,	HAND,	 "fragment out of order, or of a tunnel packet: rsipd has it") \
+	X(OUT_ECHO,		ANSWER,	 "ICMP echo request to a leased address: N answered")
 
 enum rsip_outcome {
 	RSIP_GO_ON,		/* not an outcome: the next step decides. Its counter stays 0 */

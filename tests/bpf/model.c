@@ -3,6 +3,7 @@
 #include "model.h"
 
 #include <arpa/inet.h>
+#include <netinet/in.h>
 #include <string.h>
 
 #include <criterion/criterion.h>
@@ -15,7 +16,8 @@ struct bytes {
 
 static unsigned int get8(struct bytes b, size_t i)
 {
-	cr_assert_lt(i, b.len, "the model read beyond a packet");
+	if (i >= b.len)
+		cr_assert_fail("the model read beyond a packet");
 	return b.at[i];
 }
 
@@ -368,7 +370,8 @@ static void note(struct model *m, const struct model_note *now)
 	struct model_note *there = note_of(m, now);
 
 	if (!there) {
-		cr_assert_lt(m->note_count, MODEL_NOTES);
+		if (m->note_count == MODEL_NOTES)
+			cr_assert_fail("no room for another note");
 		there = &m->notes[m->note_count++];
 	}
 	*there = *now;
@@ -591,7 +594,8 @@ static bool learn(struct model *m, const struct world_bind *bind, const struct r
 		held += m->cookies[i].bind == bind;
 	if (held >= max)
 		return false;
-	cr_assert_lt(m->cookie_count, MODEL_COOKIES);
+	if (m->cookie_count == MODEL_COOKIES)
+		cr_assert_fail("no room for another cookie");
 	m->cookies[m->cookie_count++] = (struct model_cookie){ r->cookie, at, port, peer, bind };
 	return true;
 }
@@ -794,55 +798,68 @@ static bool place_of(struct bytes ip, struct place *out)
 	return len && header + out->from * 8 + len <= 65535 && (out->last || len % 8 == 0);
 }
 
-static struct model_fragments *fragments_of(struct model *m, uint32_t client, const struct read *r)
+/* Which packet a fragment is of: of a host (0: none), and as its sender or, turned round, as its receiver sees it. */
+struct fragment_of {
+	const struct read *r;
+	uint32_t client;
+	bool turned;
+};
+
+static struct model_fragments *fragments_of(struct model *m, const struct fragment_of *of)
 {
+	const struct read *r = of->r;
+
 	for (size_t i = 0; i < m->fragments_count; i++) {
 		struct model_fragments *there = &m->fragments[i];
 
-		if (there->src == r->src && there->dst == r->dst && there->client == client &&
-		    there->id == get16(r->ip, 4) && there->proto == get8(r->ip, 9))
+		if (there->src == r->src && there->dst == r->dst && there->client == of->client &&
+		    there->turned == of->turned && there->id == get16(r->ip, 4) && there->proto == get8(r->ip, 9))
 			return there;
 	}
 	return NULL;
 }
 
-static struct model_fragments *fragments_new(struct model *m, uint32_t client, const struct read *r)
+static struct model_fragments *fragments_new(struct model *m, const struct fragment_of *of)
 {
-	struct model_fragments *there = fragments_of(m, client, r);
+	struct model_fragments *there = fragments_of(m, of);
+	const struct read *r = of->r;
 
 	if (!there) {
-		cr_assert_lt(m->fragments_count, MODEL_NOTES);
+		if (m->fragments_count == MODEL_NOTES)
+			cr_assert_fail("no room for more fragments");
 		there = &m->fragments[m->fragments_count++];
 	}
-	*there = (struct model_fragments){ r->src, r->dst, client, get16(r->ip, 4), get8(r->ip, 9), 0, IN_ORDER, NULL };
+	*there = (struct model_fragments){ .src = r->src, .dst = r->dst, .client = of->client, .turned = of->turned,
+					   .id = get16(r->ip, 4), .proto = get8(r->ip, 9) };
 	return there;
 }
 
 enum go { GO, HOLD, DROP, STACK };
 
 /* A first fragment that may go to (or from) `bind`, or may not. */
-static enum go first_came(struct model *m, uint32_t client, const struct read *r, const struct place *where,
+static enum go first_came(struct model *m, const struct fragment_of *of, const struct place *where,
 			  const struct world_bind *bind, enum rsip_outcome why)
 {
-	struct model_fragments *there = fragments_of(m, client, r);
+	struct model_fragments *there = fragments_of(m, of);
+	bool late = there && there->state == SLOW;
 
-	if (there && there->state == SLOW)
-		return HOLD;
-	there = fragments_new(m, client, r);
-	there->next = where->to;
+	if (!late) {
+		there = fragments_new(m, of);
+		there->next = where->to;
+	}
 	there->bind = bind;
 	if (why)
 		there->state = why == RSIP_IN_PASS || why == RSIP_IN_ICMP_REQUEST ? PASSED : REFUSED;
-	return GO;
+	return late ? HOLD : GO;
 }
 
-static enum go later_came(struct model *m, uint32_t client, const struct read *r, const struct place *where,
+static enum go later_came(struct model *m, const struct fragment_of *of, const struct place *where,
 			  const struct world_bind **bind)
 {
-	struct model_fragments *there = fragments_of(m, client, r);
+	struct model_fragments *there = fragments_of(m, of);
 
 	if (!there) {
-		fragments_new(m, client, r)->state = SLOW;
+		fragments_new(m, of)->state = SLOW;
 		return HOLD;
 	}
 	*bind = there->bind;
@@ -890,12 +907,15 @@ static enum rsip_outcome first_inbound(struct model *m, struct read *r, const st
 	*sent = outcomes[r->kind];
 	if (is_inside(r->src))
 		return RSIP_IN_SPOOFED;
-	return is_new ? RSIP_IN_NO_COOKIE : judge(r, r, peer, *bind);
+	if (is_new && (judge(r, r, peer, *bind) || !learn(m, *bind, r, r->dst, r->dport, r->src, RSIP_BIND_COOKIES_PEER)))
+		return RSIP_IN_NO_COOKIE;
+	return judge(r, r, peer, *bind);
 }
 
 static void public_fragment(struct model *m, const struct frame *in, struct read *r, struct verdict *out)
 {
 	enum rsip_outcome why = RSIP_GO_ON, sent = RSIP_IN_FRAGMENT_SENT;
+	const struct fragment_of of = { r, 0, false };
 	const struct world_bind *bind = NULL;
 	struct place where;
 	enum go go;
@@ -907,17 +927,15 @@ static void public_fragment(struct model *m, const struct frame *in, struct read
 	if (!place_of(r->ip, &where))
 		return;
 	if (where.from) {
-		if (flags_of(r->dst) & RSIP_ADDRESS_SHARED && !fragments_of(m, 0, r)) {
-			out->outcome = RSIP_IN_PASS;
-			return;
-		}
-		go = later_came(m, 0, r, &where, &bind);
+		go = later_came(m, &of, &where, &bind);
+		if (go == HOLD && flags_of(r->dst) & RSIP_ADDRESS_SHARED && !bind)
+			go = STACK;
 		why = go == GO || go == HOLD ? (get8(r->ip, 8) <= 1 ? RSIP_IN_TTL : RSIP_GO_ON) : RSIP_IN_FRAGMENT;
 		if (go == STACK)
 			why = RSIP_IN_PASS;
 	} else {
 		why = first_inbound(m, r, &bind, &sent);
-		go = first_came(m, 0, r, &where, bind, why);
+		go = first_came(m, &of, &where, bind, why);
 	}
 	out->outcome = why;
 	if (why == RSIP_IN_TTL)
@@ -1111,7 +1129,125 @@ static unsigned int hop_of(uint32_t peer)
 	return HOP_NONE;
 }
 
-/* Allowed: the way to the peer, and what is learned. `sent`: the outcome when it leaves. */
+/* What becomes of a packet that is turned round, in the words of the private side. */
+static void turned(const struct frame *in, struct bytes outer, const struct read *r, size_t mtu, struct verdict *out)
+{
+	switch (out->outcome) {
+	case RSIP_OUT_TURNED:
+	case RSIP_OUT_FRAGMENT:
+	case RSIP_OUT_FRAGMENT_HELD:
+	case RSIP_ERROR:
+		return;
+	case RSIP_IN_RESOLVE:
+		out->outcome = RSIP_OUT_RESOLVE;
+		return;
+	case RSIP_IN_SPLIT:
+		out->outcome = RSIP_OUT_SPLIT;
+		return;
+	case RSIP_IN_TOO_BIG:
+	case RSIP_IN_TOO_BIG_TOLD:
+		*out = (struct verdict){ .outcome = RSIP_OUT_TOO_BIG };
+		break;
+	default:
+		*out = (struct verdict){ .outcome = RSIP_OUT_UNREACHABLE };
+	}
+	tell_host(in, outer, r, mtu, out);
+}
+
+static size_t mtu_inside(const struct world_bind *bind)
+{
+	return bind ? world_hops[bind->hop].mtu - (bind->tunnel == RSIP_PROTO_GRE ? 24 : 20) : 0;
+}
+
+/* N's answer to an echo request, from the address that was asked. */
+static void echo(const struct frame *in, struct bytes outer, const struct read *r, struct verdict *out)
+{
+	struct frame reply = { .len = 0 };
+	unsigned int sum = get16(r->ip, 22);
+
+	put(&reply, r->ip.at, r->ip.len);
+	memcpy(reply.data + 12, r->ip.at + 16, 4);
+	memcpy(reply.data + 16, r->ip.at + 12, 4);
+	reply.data[8] = 64;
+	checksum(reply.data);
+	reply.data[20] = 0;
+	sum += 0x800;		/* one's complement: what the type was is not in it any more */
+	sum = (sum >> 16) + (sum & 0xffff);
+	reply.data[22] = (uint8_t)(sum >> 8);
+	reply.data[23] = (uint8_t)sum;
+	out->outcome = RSIP_OUT_ECHO;
+	put_back(&out->out, in, outer);
+	put_tunnel(&out->out, get8(outer, 9), get32(outer, 16), get32(outer, 12), (struct bytes){ reply.data, reply.len });
+	put(&out->out, reply.data, reply.len);
+}
+
+/* ICMP to an address that hosts lease. */
+static void turn_icmp(struct model *m, const struct frame *in, struct bytes outer, const struct read *r,
+		      const struct read *back, struct verdict *out)
+{
+	struct bytes message = icmp_of(back);
+	int class = message.len ? icmp_class(get8(message, 0)) : ICMP_NEITHER;
+	const struct world_bind *bind = NULL;
+	struct read seen = *back;
+	enum rsip_outcome sent;
+	uint32_t peer;
+
+	if (class == ICMP_REQUEST && get8(message, 0) == 8 && get8(back->ip, 0) == 0x45) {
+		echo(in, outer, r, out);
+		return;
+	}
+	if (class == ICMP_ERROR || class == ICMP_REPLY)
+		bind = whose_icmp(m, back, &seen, &peer, &sent);
+	out->outcome = RSIP_OUT_UNREACHABLE;
+	if (bind)
+		deliver(m, in, back, judge(back, &seen, peer, bind), bind, false, RSIP_OUT_TURNED, out);
+	turned(in, outer, r, mtu_inside(bind), out);
+}
+
+/* Who gets the packet of this first fragment? Notes it. */
+static enum go turn_first(struct model *m, const struct fragment_of *of, struct read *back, const struct place *where,
+			  const struct world_bind **bind)
+{
+	bool may = false, is_new = false;
+	uint32_t peer;
+
+	back->first = true;
+	back->kind = read_payload(payload_of(back->ip), get8(back->ip, 9), PUBLIC, back);
+	*bind = whose(m, back, &peer, &is_new);
+	if (*bind && (back->kind != K_IKE || addr((*bind)->client) != of->client))
+		may = !judge(back, back, peer, *bind);
+	if (may && is_new)
+		may = learn(m, *bind, back, back->dst, back->dport, back->src, RSIP_BIND_COOKIES_PEER);
+	return first_came(m, of, where, *bind, may ? RSIP_GO_ON : RSIP_OUT_UNREACHABLE) == HOLD && may ? HOLD : may ? GO : STACK;
+}
+
+/* A fragment to an address that hosts lease. STACK: as good as unreachable. */
+static void turn_fragment(struct model *m, const struct frame *in, struct bytes outer, const struct read *r,
+			  struct read *back, struct verdict *out)
+{
+	const struct fragment_of of = { back, get32(outer, 12), true };
+	const struct world_bind *bind = NULL;
+	struct place where;
+	enum go go;
+
+	out->outcome = RSIP_OUT_FRAGMENT;
+	if (!place_of(back->ip, &where))
+		return;
+	if (where.from) {
+		go = later_came(m, &of, &where, &bind);
+		if (go == STACK)
+			go = DROP;
+	} else {
+		go = turn_first(m, &of, back, &where, &bind);
+	}
+	if (go == DROP)
+		return;
+	out->outcome = go == HOLD ? RSIP_OUT_FRAGMENT_HELD : RSIP_OUT_UNREACHABLE;
+	if (go == GO)
+		deliver(m, in, back, RSIP_GO_ON, bind, false, RSIP_OUT_TURNED, out);
+	turned(in, outer, r, mtu_inside(bind), out);
+}
+
 /* To an address that hosts lease: what a peer's packet would become there, with the marks of the tunnel it left. */
 static void turn_round(struct model *m, const struct frame *in, struct bytes outer, const struct read *r,
 		       struct verdict *out)
@@ -1126,30 +1262,22 @@ static void turn_round(struct model *m, const struct frame *in, struct bytes out
 	copy.data[1] = (uint8_t)tos_after(outer, r->ip);
 	checksum(copy.data);
 	read_ip((struct bytes){ copy.data, copy.len }, PUBLIC, &back);
+	if (back.kind == K_ICMP) {
+		turn_icmp(m, in, outer, r, &back, out);
+		return;
+	}
+	if (back.kind == K_FRAGMENT) {
+		turn_fragment(m, in, outer, r, &back, out);
+		return;
+	}
 	bind = whose(m, &back, &peer, &is_new);
 	out->outcome = RSIP_OUT_UNREACHABLE;
 	if (bind && (back.kind != K_IKE || addr(bind->client) != get32(outer, 12)))
 		deliver(m, in, &back, judge(&back, &back, peer, bind), bind, is_new, RSIP_OUT_TURNED, out);
-	switch (out->outcome) {
-	case RSIP_OUT_TURNED:
-	case RSIP_ERROR:
-		return;
-	case RSIP_IN_RESOLVE:
-		out->outcome = RSIP_OUT_RESOLVE;
-		return;
-	case RSIP_IN_SPLIT:
-		out->outcome = RSIP_OUT_SPLIT;
-		return;
-	case RSIP_IN_TOO_BIG:
-	case RSIP_IN_TOO_BIG_TOLD:
-		*out = (struct verdict){ .outcome = RSIP_OUT_TOO_BIG };
-		return;
-	default:
-		*out = (struct verdict){ .outcome = RSIP_OUT_UNREACHABLE };
-		tell_host(in, outer, r, 0, out);
-	}
+	turned(in, outer, r, mtu_inside(bind), out);
 }
 
+/* Allowed: the way to the peer, and what is learned. `sent`: the outcome when it leaves. */
 static void leave(struct model *m, const struct frame *in, struct bytes outer, const struct read *r,
 		  const struct world_bind *bind, bool is_new, enum rsip_outcome sent, struct verdict *out)
 {
@@ -1170,12 +1298,12 @@ static void leave(struct model *m, const struct frame *in, struct bytes outer, c
 		tell_host(in, outer, r, world_hops[hop].mtu, out);
 	if (out->outcome)
 		return;
+	if (r->kind == K_ESP || r->kind == K_AH || r->kind == K_NATT)
+		note(m, &(struct model_note){ r->kind == K_AH ? 51 : 50, 0, r->src, r->dst, r->spi, bind });
 	if (!hop && flags_of(r->dst) & RSIP_ADDRESS_POOL) {
 		turn_round(m, in, outer, r, out);
 		return;
 	}
-	if (r->kind == K_ESP || r->kind == K_AH || r->kind == K_NATT)
-		note(m, &(struct model_note){ r->kind == K_AH ? 51 : 50, 0, r->src, r->dst, r->spi, bind });
 	out->outcome = state == RSIP_NEXTHOP_VALID ? sent : RSIP_OUT_RESOLVE;
 	if (big)
 		out->outcome = RSIP_OUT_SPLIT;
@@ -1301,12 +1429,32 @@ static enum rsip_outcome first_outbound(struct model *m, struct bytes outer, str
 	return why;
 }
 
+/* The daemon's; from the first of them is learned, and who gets the packet is noted, as if it went on. */
+static void hold(struct model *m, const struct frame *in, struct bytes outer, const struct read *r,
+		 const struct world_bind *bind, bool is_new, bool first, struct verdict *out)
+{
+	const struct world_bind *to;
+	struct read back = *r;
+	struct place where;
+
+	out->outcome = RSIP_OUT_FRAGMENT_HELD;
+	if (first && is_new && !r->cookie)
+		out->outcome = RSIP_OUT_COOKIE_ZERO;
+	else if (first && is_new && !learn(m, bind, r, r->src, r->sport, r->dst, RSIP_BIND_COOKIES))
+		out->outcome = RSIP_OUT_COOKIE_LIMIT;
+	else if (first && flags_of(r->dst) & RSIP_ADDRESS_POOL && place_of(r->ip, &where) &&
+		 turn_first(m, &(struct fragment_of){ &back, get32(outer, 12), true }, &back, &where, &to) == STACK) {
+		out->outcome = RSIP_OUT_UNREACHABLE;
+		tell_host(in, outer, r, 0, out);
+	}
+}
+
 static void private_fragment(struct model *m, const struct frame *in, struct bytes outer, struct read *r,
 			     struct verdict *out)
 {
 	enum rsip_outcome why, sent = RSIP_OUT_FRAGMENT_SENT;
+	const struct fragment_of of = { r, get32(outer, 12), false };
 	const struct world_bind *bind = NULL;
-	uint32_t client = get32(outer, 12);
 	bool is_new = false;
 	struct place where;
 	enum go go;
@@ -1315,11 +1463,12 @@ static void private_fragment(struct model *m, const struct frame *in, struct byt
 	if (out->outcome != RSIP_OUT_FRAGMENT || !place_of(r->ip, &where))
 		return;
 	if (where.from) {
-		go = later_came(m, client, r, &where, &bind);
-		why = go != GO && go != HOLD ? RSIP_OUT_FRAGMENT : get8(r->ip, 8) <= 1 ? RSIP_OUT_TTL : RSIP_GO_ON;
+		go = later_came(m, &of, &where, &bind);
+		why = go != GO && go != HOLD ? RSIP_OUT_FRAGMENT : tos_after(outer, r->ip) < 0 ? RSIP_OUT_ECN :
+		      get8(r->ip, 8) <= 1 ? RSIP_OUT_TTL : RSIP_GO_ON;
 	} else {
 		why = first_outbound(m, outer, r, &bind, &is_new, &sent);
-		go = first_came(m, client, r, &where, bind, why ? RSIP_OUT_FRAGMENT : RSIP_GO_ON);
+		go = first_came(m, &of, &where, bind, why ? RSIP_OUT_FRAGMENT : RSIP_GO_ON);
 	}
 	out->outcome = why;
 	if (why == RSIP_OUT_TTL)
@@ -1327,7 +1476,7 @@ static void private_fragment(struct model *m, const struct frame *in, struct byt
 	else if (why)
 		out->outcome = reason(outer, r, why);
 	else if (go == HOLD)
-		out->outcome = RSIP_OUT_FRAGMENT_HELD;
+		hold(m, in, outer, r, bind, is_new, where.from == 0, out);
 	else
 		leave(m, in, outer, r, bind, is_new, sent, out);
 }
@@ -1384,6 +1533,16 @@ static void model_private(struct model *m, const struct frame *in, struct verdic
 		out->outcome = reason(outer, &r, why);
 	else
 		leave(m, in, outer, &r, bind, is_new, sent_outbound[r.kind], out);
+}
+
+void model_forget_requests(struct model *m)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < m->note_count; i++)
+		if (m->notes[i].proto != IPPROTO_ICMP)
+			m->notes[kept++] = m->notes[i];
+	m->note_count = kept;
 }
 
 void model_run(struct model *m, enum side side, const struct frame *in, struct verdict *out)

@@ -8,7 +8,7 @@
 
 #include "run.h"
 
-#define MODEL_COOKIES	512
+#define MODEL_COOKIES	2048
 #define MODEL_NOTES	4096
 
 struct model_cookie {
@@ -27,6 +27,7 @@ struct model_note {		/* an ICMP request, or an SPI that a host sent with */
 
 struct model_fragments {	/* a packet of which fragments came */
 	uint32_t src, dst, client;
+	bool turned;		/* as who gets it from another host sees it */
 	unsigned int id, proto, next;	/* next: up to here they went on, in units of 8 bytes */
 	enum { IN_ORDER, SLOW, REFUSED, PASSED } state;
 	const struct world_bind *bind;	/* NULL: not known */
@@ -48,6 +49,9 @@ struct verdict {
 
 /* May learn a cookie. */
 void model_run(struct model *m, enum side side, const struct frame *in, struct verdict *out);
+
+/* ICMP requests so far are too old for a reply. */
+void model_forget_requests(struct model *m);
 
 /* Makes the checksums of the IPv4 header, and of one tunnelled in it, right again. */
 void model_fix(struct frame *f);

@@ -386,15 +386,19 @@ void world_close(struct world *w)
 static void counters(struct world *w, struct rsip_counter out[RSIP_OUTCOME_COUNT])
 {
 	int cpus = libbpf_num_possible_cpus();
-	struct rsip_counter percpu[cpus];
+	struct rsip_counter percpu[RSIP_OUTCOME_COUNT][cpus];
+	__u32 keys[RSIP_OUTCOME_COUNT], next, count = RSIP_OUTCOME_COUNT;
+	int err;
 
+	err = bpf_map_lookup_batch(bpf_map__fd(w->skel->maps.rsip_counters), NULL, &next, keys, percpu, &count, NULL);
+	/* No assertion: one that holds costs more than the run itself, Criterion counts them in another process. */
+	if ((err && err != -ENOENT) || count != RSIP_OUTCOME_COUNT)
+		cr_assert_fail("%u of %d counters: %s", count, RSIP_OUTCOME_COUNT, strerror(-err));
 	for (__u32 i = 0; i < RSIP_OUTCOME_COUNT; i++) {
 		out[i] = (struct rsip_counter){ 0 };
-		cr_assert_eq(bpf_map__lookup_elem(w->skel->maps.rsip_counters, &i, sizeof(i), percpu,
-						  sizeof(percpu), 0), 0);
 		for (int cpu = 0; cpu < cpus; cpu++) {
-			out[i].packets += percpu[cpu].packets;
-			out[i].bytes += percpu[cpu].bytes;
+			out[i].packets += percpu[i][cpu].packets;
+			out[i].bytes += percpu[i][cpu].bytes;
 		}
 	}
 }
@@ -407,31 +411,66 @@ unsigned long world_counted(struct world *w, enum rsip_outcome outcome)
 	return all[outcome].packets;
 }
 
-void world_run(struct world *w, enum side side, const struct frame *in, struct run *out)
+static bool counted_as(struct world *w, enum rsip_outcome guess, struct run *out)
 {
-	static struct rsip_counter before[RSIP_OUTCOME_COUNT], after[RSIP_OUTCOME_COUNT];
+	int cpus = libbpf_num_possible_cpus();
+	struct rsip_counter percpu[cpus], now = { 0 };
+	__u32 key = guess;
+
+	if (bpf_map__lookup_elem(w->skel->maps.rsip_counters, &key, sizeof(key), percpu, sizeof(percpu), 0))
+		return false;
+	for (int cpu = 0; cpu < cpus; cpu++) {
+		now.packets += percpu[cpu].packets;
+		now.bytes += percpu[cpu].bytes;
+	}
+	out->outcome = guess;
+	out->counted = now.packets - w->counters[guess].packets;
+	out->bytes = now.bytes - w->counters[guess].bytes;
+	if (out->counted == 1)
+		w->counters[guess] = now;
+	return out->counted == 1;
+}
+
+static void count(struct world *w, struct run *out)
+{
+	struct rsip_counter now[RSIP_OUTCOME_COUNT];
+
+	counters(w, now);
+	out->outcome = RSIP_OUTCOME_COUNT;
+	out->counted = out->bytes = 0;
+	for (__u32 i = 0; i < RSIP_OUTCOME_COUNT; i++) {
+		out->counted += now[i].packets - w->counters[i].packets;
+		out->bytes += now[i].bytes - w->counters[i].bytes;
+		if (now[i].packets != w->counters[i].packets)
+			out->outcome = i;
+	}
+	memcpy(w->counters, now, sizeof(now));
+}
+
+void world_run_fast(struct world *w, enum side side, const struct frame *in, enum rsip_outcome guess, struct run *out)
+{
 	const struct bpf_program *prog = side == PUBLIC ? w->skel->progs.rsip_public : w->skel->progs.rsip_private;
 	LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = in->data, .data_size_in = (__u32)in->len,
 		    .data_out = out->out.data, .data_size_out = sizeof(out->out.data), .repeat = 1);
 	int err;
 
 	memset(out, 0, sizeof(*out));
-	counters(w, before);
 	err = bpf_prog_test_run_opts(bpf_program__fd(prog), &opts);
-	cr_assert_eq(err, 0, "test run of %zu bytes: %s", in->len, strerror(-err));
-	counters(w, after);
+	if (err)
+		cr_assert_fail("test run of %zu bytes: %s", in->len, strerror(-err));
 	out->action = (int)opts.retval;
 	out->out.len = opts.data_size_out;
-	out->outcome = RSIP_OUTCOME_COUNT;
-	for (__u32 i = 0; i < RSIP_OUTCOME_COUNT; i++) {
-		out->counted += after[i].packets - before[i].packets;
-		out->bytes += after[i].bytes - before[i].bytes;
-		if (after[i].packets != before[i].packets)
-			out->outcome = i;
-	}
+	if (!counted_as(w, guess, out))
+		count(w, out);
 	run_now = out;
 	ring_buffer__consume(w->ring);
 	run_now = NULL;
+}
+
+void world_run(struct world *w, enum side side, const struct frame *in, struct run *out)
+{
+	counters(w, w->counters);
+	world_run_fast(w, side, in, RSIP_GO_ON, out);
 }
 
 static bool frames_equal(const struct frame *a, const struct frame *b)
@@ -510,12 +549,13 @@ void steps_run(struct world *w, const struct step *steps, size_t count)
 	}
 }
 
-void world_no_fragments(struct world *w)
+void world_forget(struct bpf_map *map)
 {
-	struct rsip_fragment_key key;
+	char key[64];
+	size_t size = bpf_map__key_size(map);
 
-	while (!bpf_map__get_next_key(w->skel->maps.rsip_fragments, NULL, &key, sizeof(key)))
-		bpf_map__delete_elem(w->skel->maps.rsip_fragments, &key, sizeof(key), 0);
+	while (!bpf_map__get_next_key(map, NULL, key, size))
+		bpf_map__delete_elem(map, key, size, 0);
 }
 
 /* Of a time that is to come: no refill. */

@@ -85,13 +85,106 @@ Test(fragment, inbound_refused)
 		{ PUBLIC, { "inside it", "ip Y > NB mf id 4 frag 1 proto 17 | data 8", RSIP_IN_FRAGMENT, NULL } },
 		{ PUBLIC, { "TTL 1", "ip Y > NB mf id 4 frag 5 proto 17 ttl 1 | data 40", RSIP_IN_TTL, NULL } },
 		{ PUBLIC, { "a reply that nobody waits for", "ip Y > NB mf id 5 | icmp type 0 id 9 | data 8", RSIP_IN_ICMP, NULL } },
+		{ PUBLIC, { "early", "ip Y > NB id 7 frag 2 proto 17 | data 8", RSIP_IN_FRAGMENT_HELD, NULL } },
+		{ PUBLIC, { "its first is nobody's", "ip Y > NB mf id 7 | udp 53 > 40001 len 90 | data 8", RSIP_IN_NO_PORT, NULL } },
+		{ PUBLIC, { "so are the others", "ip Y > NB id 7 frag 3 proto 17 | data 8", RSIP_IN_FRAGMENT, NULL } },
 		{ PUBLIC, { "a first with TTL 1", "ip Y > NB mf id 6 ttl 1 | udp 53 > 40000 len 90 | data 8", RSIP_IN_TTL_TOLD, NULL } },
 	};
 
 	run(STEPS(steps));
 }
 
-/* covers: EG-12 IN-20 */
+/*
+ * To an address that is N's as well, the last before the first: the stack gets what may be its own, the daemon what
+ * may be a host's. covers: IN-16 APF-04
+ */
+Test(fragment, shared_address)
+{
+	static const struct row early = { "early", "vlan 5 | ip Y > SH id 1 frag 5 proto 17 | data 9", RSIP_IN_PASS, NULL };
+	static const struct row first = { "a host's", "ip Y > SH mf id 1 | udp 53 > 40000 len 90 | data 8", RSIP_IN_FRAGMENT_HELD, NULL };
+	static const struct row second = { "from now on", "ip Y > SH mf id 1 frag 2 proto 17 | data 24", RSIP_IN_FRAGMENT_HELD, NULL };
+	static const struct row own = { "N's own", "ip Y > SH mf id 2 | udp 53 > 41 len 90 | data 8", RSIP_IN_PASS, NULL };
+	static const struct row its = { "its last", "ip Y > SH id 2 frag 5 proto 17 | data 9", RSIP_IN_PASS, NULL };
+	static const struct row soon = { "TTL 1 is enough for N", "ip Y > SH id 3 frag 5 proto 17 ttl 1 | data 9", RSIP_IN_PASS, NULL };
+	struct world w;
+	struct run run;
+
+	world_open(&w);
+	cr_assert(row_run(&w, PUBLIC, &early, &run));
+	cr_expect_eq(run.fragments, 1, "the daemon has a copy");
+	cr_expect_eq(run.fragment.target.generation, 0);
+	cr_assert(row_run(&w, PUBLIC, &first, &run));
+	cr_expect_eq(run.fragment.target.bind, 10);
+	cr_assert(row_run(&w, PUBLIC, &second, &run));
+	cr_expect_eq(run.fragment.target.bind, 10);
+	cr_assert(row_run(&w, PUBLIC, &its, &run));
+	cr_expect_eq(run.fragments, 1);
+	cr_assert(row_run(&w, PUBLIC, &own, &run));
+	cr_assert(row_run(&w, PUBLIC, &its, &run));
+	cr_expect_eq(run.fragments, 0, "known to be the stack's");
+	cr_assert(row_run(&w, PUBLIC, &soon, &run));
+	cr_expect_eq(run.fragments, 0);
+	world_close(&w);
+}
+
+/* IKE that a peer begins with a packet in fragments; X1 listens to Y on NB2. covers: APG-01 IN-27 LSN-11 */
+Test(fragment, begun_by_a_peer)
+{
+	static const struct row first = { "first", "ip Y > NB2 mf id 1 | udp 500 > 500 len 2000 | ike 0xe1 | data 4", RSIP_IN_IKE,
+					  TO_X1 "id 1 | ip Y > NB2 mf id 1 ttl 63 | udp 500 > 500 len 2000 | ike 0xe1 | data 4" };
+	static const struct row last = { "last", "ip Y > NB2 id 1 frag 5 proto 17 | data 20", RSIP_IN_FRAGMENT_SENT,
+					 TO_X1 "id 1 | ip Y > NB2 id 1 frag 5 proto 17 ttl 63 | data 20" };
+	static const struct row answer = { "answer", "ip X1 > NA | ip NB2 > Y | udp 500 > 500 | ike 0xe1", RSIP_OUT_IKE,
+					   "eth n > y | ip NB2 > Y ttl 63 | udp 500 > 500 | ike 0xe1" };
+	static const struct row early = { "early", "ip Y > NB2 id 2 frag 5 proto 17 | data 20", RSIP_IN_FRAGMENT_HELD, NULL };
+	static const struct row late = { "its first", "ip Y > NB2 mf id 2 | udp 500 > 500 len 2000 | ike 0xe2 | data 4",
+					 RSIP_IN_FRAGMENT_HELD, NULL };
+	static const struct row other = { "another peer", "ip R > NB2 mf id 3 | udp 500 > 500 len 2000 | ike 0xe3 | data 4",
+					  RSIP_IN_NO_COOKIE, NULL };
+	static const struct row hop = { "no hop left", "ip Y > NB2 mf id 4 ttl 1 | udp 500 > 500 len 2000 | ike 0xe4 | data 4",
+					RSIP_IN_NO_COOKIE, NULL };
+	struct world w;
+	struct run run;
+
+	world_open(&w);
+	cr_assert(row_run(&w, PUBLIC, &first, &run));
+	cr_expect_eq(run.cookies, 1);
+	cr_assert(row_run(&w, PUBLIC, &last, &run));
+	cr_assert(row_run(&w, PRIVATE, &answer, &run));
+	cr_assert(row_run(&w, PUBLIC, &early, &run));
+	cr_assert(row_run(&w, PUBLIC, &late, &run));
+	cr_expect_eq(run.cookies, 1);
+	cr_expect_eq(run.fragment.target.bind, 8);
+	cr_assert(row_run(&w, PUBLIC, &other, &run));
+	cr_assert(row_run(&w, PUBLIC, &hop, &run));
+	cr_expect_eq(run.cookies, 0);
+	world_close(&w);
+}
+
+/* A new cookie is learned from a first fragment also when it came late: the answer needs it. covers: IKE-01 EG-12 */
+Test(fragment, cookie_of_a_late_first)
+{
+	static const struct row early = { "early", FROM_X1 "Y id 1 frag 5 proto 17 | data 20", RSIP_OUT_FRAGMENT_HELD, NULL };
+	static const struct row late = { "its first", FROM_X1 "Y mf id 1 | udp 500 > 500 len 2000 | ike 0xd1 | data 4",
+					 RSIP_OUT_FRAGMENT_HELD, NULL };
+	static const struct row answer = { "answer", "ip Y > NB | udp 500 > 500 | ike 0xd1", RSIP_IN_IKE,
+					   TO_X1 "| ip Y > NB ttl 63 | udp 500 > 500 | ike 0xd1" };
+	static const struct row taken = { "taken", "ip X2 > NA | ip NB > Y mf id 2 | udp 500 > 500 len 2000 | ike 0xd1 | data 4",
+					  RSIP_OUT_COOKIE_TAKEN, NULL };
+	struct world w;
+	struct run run;
+
+	world_open(&w);
+	cr_assert(row_run(&w, PRIVATE, &early, &run));
+	cr_assert(row_run(&w, PRIVATE, &late, &run));
+	cr_expect_eq(run.cookies, 1);
+	cr_expect_eq(run.fragments, 1);
+	cr_assert(row_run(&w, PUBLIC, &answer, &run));
+	cr_assert(row_run(&w, PRIVATE, &taken, &run));
+	world_close(&w);
+}
+
+/* covers: EG-12 IN-20 TUN-11 */
 Test(fragment, outbound)
 {
 	static const struct step steps[] = {
@@ -119,6 +212,7 @@ Test(fragment, outbound)
 		{ PRIVATE, { "address of others", "ip X4 > NA | ip NB2 > Y frag 2 | data 8", RSIP_OUT_ADDRESS, NULL } },
 		{ PRIVATE, { "not registered", "ip XU > NA | ip NB > Y frag 2 | data 8", RSIP_OUT_UNREGISTERED, NULL } },
 		{ PRIVATE, { "of a tunnel elsewhere", "ip X1 > Y | ip NB > Y frag 2 | data 8", RSIP_OUT_PASS, NULL } },
+		{ PRIVATE, { "a mark it cannot carry", "ip X1 > NA tos 3 | ip NB > Y id 3 frag 2 proto 50 | data 8", RSIP_OUT_ECN, NULL } },
 		{ PRIVATE, { "tiny", FROM_X1 "Y mf id 6 | udp 500 > 500 len 90", RSIP_OUT_FRAGMENT, NULL } },
 		{ PRIVATE, { "an error in fragments", FROM_X1 "Y mf id 7 | icmp type 3 | data 8", RSIP_OUT_ICMP, NULL } },
 		{ PRIVATE, { "wrong tunnel", "ip X1 > NA | gre | ip NB > Y mf id 8 | udp 40000 > 53 len 90", RSIP_OUT_TUNNEL, NULL } },

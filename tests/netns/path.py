@@ -94,6 +94,22 @@ def traceroute():
 # --- too big -------------------------------------------------------------------------------
 
 
+def told_soon(what, x, receiver, about, mtu):
+    """That it is too big, through the tunnel: rsipd has yet to hear of the new MTU."""
+    end = time.monotonic() + WAIT
+    while True:
+        x.tunnel(about)
+        frame = x.receive(0.2)
+        if frame:
+            break
+        while receiver.receive(0):
+            pass
+        if time.monotonic() > end:
+            raise Failed(f"{what}: {x.name} is not told")
+    check(what, encapsulated(N_PRIVATE, x.address, icmp(
+        N_PUBLIC, NB, 3, 4, 0, mtu, about[:548], tos=0xC0, ident=0)), frame[14:])
+
+
 def pieces(station, count, unwrap):
     """The payload that `count` fragments make, each inside what `unwrap` takes off."""
     parts, whole = {}, b""
@@ -129,18 +145,7 @@ def too_big():
     check("its bytes", big[20:], pieces(x1, 2, lambda p: p[20:]))
     subprocess.run(["ip", "-n", f"{LAB}n", "link", "set", "wan0", "mtu", "1400"], check=True)
     big = esp(NB, PEER, OTHER_SPI, bytes(1450 - 28))
-    end = time.monotonic() + WAIT
-    while True:		# until rsipd has heard of the new MTU
-        x1.tunnel(big)
-        frame = x1.receive(0.2)
-        if frame:
-            break
-        while y.receive(0):
-            pass
-        if time.monotonic() > end:
-            raise Failed("X1 is not told")
-    check("told through the tunnel", encapsulated(N_PRIVATE, x1.address, icmp(
-        N_PUBLIC, NB, 3, 4, 0, 1400, big[:548], tos=0xC0, ident=0)), frame[14:])
+    told_soon("too big for the public link", x1, y, big, 1400)
     big = esp(NB, PEER, OTHER_SPI, bytes(range(256)) * 5 + bytes(142), frag=0)
     x1.tunnel(big)
     check("its bytes", big[20:], pieces(y, 2, lambda p: p))
@@ -188,6 +193,59 @@ def orders():
         check(outcome, None, got.get(outcome))
     if stray := x2.receive(0):
         raise Failed(f"x2 got {stray.hex()}")
+
+
+def each_order(what, send, get, make):
+    """A packet in three fragments, in every order: the other end gets all of it."""
+    for ident, order in enumerate(itertools.permutations(range(3)), 1000):
+        whole = make(ident)
+        for at in order:
+            send(cut(whole, 1200)[at])
+        check(f"{what}, order {order}", whole[20:], get())
+
+
+def hairpin():
+    """From host to host by leased addresses: fragments in every order, errors, too big; N answers a ping."""
+    y, (x1, x2), (one, two) = raise_hosts()
+    data = bytes(range(250)) * 12
+    before = counters()
+    each_order("a port", x1.tunnel, lambda: pieces(x2, 3, lambda p: p[20:]),
+               lambda n: udp(NB, one.ports[0], NB, two.ports[0], data, ident=n, frag=0))
+    each_order("ESP", x2.tunnel, lambda: pieces(x1, 3, lambda p: p[20:]),
+               lambda n: esp(NB, NB, one.spis[0], data, ident=n + 100, frag=0))
+    check("counted", {"out-turned", "out-fragment-held"}, set(moved(before)))
+    before = counters()
+    packet = udp(NB, one.ports[0], NB, two.ports[1], b"data")
+    x1.tunnel(packet)
+    expect_tunnelled("from X1", x2, packet)
+    refusal = icmp(NB, NB, 3, 3, 0, 0, forwarded(packet))
+    x2.tunnel(refusal)
+    expect_tunnelled("port unreachable of X2", x1, refusal)
+    settle("an error", before, {"out-turned": 2})
+    x1.tunnel(icmp(NB, NB, 8, number=3))
+    x1.expect("N's answer", encapsulated(N_PRIVATE, x1.address, icmp(NB, NB, 0, number=3)))
+    settle("a ping", before, {"out-turned": 2, "out-echo": 1})
+    subprocess.run(["ip", "-n", f"{LAB}n", "link", "set", "lan0", "mtu", "1450"], check=True)
+    big = udp(NB, one.ports[0], NB, two.ports[0], bytes(1434 - 28))	# the link still takes it in
+    told_soon("too big for X2's tunnel", x1, x2, big, 1430)
+    for station in (y, x2):
+        if stray := station.receive(0.05):
+            raise Failed(f"{station.name} got {stray.hex()}")
+
+
+def shared():
+    """To an address that is N's too, in every order: a host gets what is for its port, N's stack what is for its own."""
+    y, (x1, _), (bind, _) = raise_hosts()
+    data = bytes(range(250)) * 12
+    own = application("n", NB, 2222, socket.SOCK_DGRAM)
+    for ident, order in enumerate(itertools.permutations(range(3)), 2000):
+        for at in order:
+            y.send(cut(udp(PEER, 9, NB, 2222, data, ident=ident, frag=0), 1200)[at])
+        check(f"N, order {order}", data, own.recv(4096))
+    each_order("X1", y.send, lambda: pieces(x1, 3, lambda p: p[20:]),
+               lambda n: udp(PEER, 9, NB, bind.ports[0], data, ident=n, frag=0))
+    for what in ("in-fragment", "error"):
+        check(what, 0, counters()[what])
 
 
 def outer():

@@ -61,6 +61,21 @@ test_fragments_in_every_order() {
 	path orders
 }
 
+# covers: IN-23 IN-10 IN-15 IN-16 IN-22 EG-12
+test_from_host_to_host() {
+	raise
+	path hairpin
+}
+
+# covers: IN-16 APF-04
+test_fragments_to_an_address_of_two() {
+	config 'pools: [{name: shared, addresses: [203.0.113.10], gateway-address: true}]'
+	lab
+	quiet x1 x2 y
+	gateway
+	path shared
+}
+
 # covers: TUN-12
 test_tunnel_fragments() {
 	raise

@@ -12,7 +12,7 @@ top=$(cd "$here/../.." && pwd)
 build=$(realpath "${BUILD:-$top/build}")
 if [ -n "${TAP:-}" ]; then exec 3>"$TAP"; else exec 3>&1; fi
 
-bpf="load inbound outbound vlan icmp fragment whole cookies tunnel handover datapath nexthop attach"
+bpf="load inbound outbound vlan icmp fragment turn whole cookies tunnel handover datapath nexthop attach"
 netns="beside rights"
 
 skip() {

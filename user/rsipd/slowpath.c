@@ -82,14 +82,42 @@ static size_t put_tunnel(const struct rsip_bind *bind, const struct iphdr *inner
 	return front;
 }
 
-static void send_inbound(struct slowpath *slow, const struct rsip_event_fragment *event)
+static void to_peer(struct slowpath *slow, size_t len)
 {
-	const struct rsip_bind *bind = &slow->maps->binds[event->target.bind];
+	struct rsip_event_resolve *out = &slow->out;
+	struct iphdr ip;
+
+	memcpy(&ip, out->packet, sizeof(ip));
+	out->kind = RSIP_EVENT_RESOLVE;
+	out->nexthop = ~0U;
+	out->dst = ip.daddr;
+	out->inbound = 0;
+	out->len = (__u32)len;
+	nexthop_packet(slow->nexthops, out, slow->now);
+}
+
+/* RFC 6040 4.2; a mark that a fragment cannot carry was refused by the data plane. */
+static uint8_t congestion(uint8_t outer, uint8_t inner)
+{
+	if (!(inner & IPTOS_ECN_MASK) || (inner & IPTOS_ECN_MASK) == IPTOS_ECN_CE)
+		return inner;
+	if ((outer & IPTOS_ECN_MASK) == IPTOS_ECN_CE)
+		return inner | IPTOS_ECN_CE;
+	if ((outer & IPTOS_ECN_MASK) == IPTOS_ECN_ECT1)
+		return (uint8_t)((inner & ~IPTOS_ECN_MASK) | IPTOS_ECN_ECT1);
+	return inner;
+}
+
+/* Into the tunnel of a host: from a peer, or turned round. */
+static void send_to_host(struct slowpath *slow, const struct rsip_event_fragment *event, __u32 slot)
+{
+	const struct rsip_bind *bind = &slow->maps->binds[slot];
 	struct rsip_event_resolve *out = &slow->out;
 	struct iphdr inner;
 	size_t front;
 
 	memcpy(&inner, event->packet, sizeof(inner));
+	inner.tos = congestion((uint8_t)event->tos, inner.tos);
 	front = put_tunnel(bind, &inner, out->packet);
 	if (event->len + front > sizeof(out->packet))
 		return;
@@ -105,33 +133,7 @@ static void send_inbound(struct slowpath *slow, const struct rsip_event_fragment
 	nexthop_packet(slow->nexthops, out, slow->now);
 }
 
-static void to_peer(struct slowpath *slow, size_t len)
-{
-	struct rsip_event_resolve *out = &slow->out;
-	struct iphdr ip;
-
-	memcpy(&ip, out->packet, sizeof(ip));
-	out->kind = RSIP_EVENT_RESOLVE;
-	out->nexthop = ~0U;
-	out->dst = ip.daddr;
-	out->inbound = 0;
-	out->len = (__u32)len;
-	nexthop_packet(slow->nexthops, out, slow->now);
-}
-
-/* RFC 6040 4.2; a mark that the packet cannot carry was refused with the first fragment. */
-static uint8_t congestion(uint8_t outer, uint8_t inner)
-{
-	if (!(inner & IPTOS_ECN_MASK) || (inner & IPTOS_ECN_MASK) == IPTOS_ECN_CE)
-		return inner;
-	if ((outer & IPTOS_ECN_MASK) == IPTOS_ECN_CE)
-		return inner | IPTOS_ECN_CE;
-	if ((outer & IPTOS_ECN_MASK) == IPTOS_ECN_ECT1)
-		return (uint8_t)((inner & ~IPTOS_ECN_MASK) | IPTOS_ECN_ECT1);
-	return inner;
-}
-
-static void send_outbound(struct slowpath *slow, const struct rsip_event_fragment *event)
+static void send_to_peer(struct slowpath *slow, const struct rsip_event_fragment *event)
 {
 	struct iphdr ip;
 
@@ -144,17 +146,32 @@ static void send_outbound(struct slowpath *slow, const struct rsip_event_fragmen
 	to_peer(slow, event->len);
 }
 
+/* Who gets a host's packet to a leased address was noted with its first fragment. False: it is for a peer. */
+static bool turned_to(const struct slowpath *slow, const struct rsip_event_fragment *event, struct rsip_target *out)
+{
+	struct rsip_fragment_key key = event->key;
+	struct rsip_fragment noted;
+
+	key.turned = 1;
+	if (!key.client || bpf_map_lookup_elem(slow->maps->fd[BPFMAP_FRAGMENTS], &key, &noted))
+		return false;
+	*out = noted.target;
+	return true;
+}
+
 static void on_send(const struct rsip_event_fragment *event, void *arg)
 {
+	struct rsip_target target = event->target;
 	struct slowpath *slow = arg;
+	bool to_host = turned_to(slow, event, &target) || !event->key.client;
 
 	/* A wrong checksum must not become a right one. */
-	if (!is_live(slow, &event->target) || !header_is_right(event->packet))
+	if (!is_live(slow, &target) || !header_is_right(event->packet))
 		return;
-	if (event->key.client)
-		send_outbound(slow, event);
+	if (to_host)
+		send_to_host(slow, event, target.bind);
 	else
-		send_inbound(slow, event);
+		send_to_peer(slow, event);
 }
 
 static void on_done(const struct rsip_fragment_key *key, void *arg)
