@@ -24,6 +24,7 @@ test_udp() {
 	local capture=$!
 	wait_for 10 test -s "$work/vectors.pcap"
 	vectors over_udp
+	wait_for 10 grep -qa "the last datagram" "$work/vectors.pcap"
 	kill "$capture"
 	wait "$capture" || true
 	vectors compare
