@@ -99,23 +99,19 @@ static void store(struct journal *j, uint64_t number, size_t len)
 
 void journal_client(struct journal *j, uint64_t *number, const struct record_client *client)
 {
-	if (j->broken)
-		return;
 	number_for(j, number);
 	store(j, *number, record_client_encode(*number, client, j->bytes));
 }
 
 void journal_bind(struct journal *j, uint64_t *number, const struct record_bind *bind)
 {
-	if (j->broken)
-		return;
 	number_for(j, number);
 	store(j, *number, record_bind_encode(*number, bind, j->bytes));
 }
 
 void journal_forget(struct journal *j, uint64_t number)
 {
-	if (j->broken || !number)
+	if (!number)
 		return;
 	free(j->entries[number].data);
 	j->entries[number].data = NULL;

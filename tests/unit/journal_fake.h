@@ -10,7 +10,7 @@
 struct journal *journal_fake_new(void);
 void journal_fake_free(struct journal *journal);
 
-/* As after a failed write: nothing is recorded any more. */
+/* As after a failed write: nothing may be promised. */
 void journal_fake_break(struct journal *journal);
 
 /* Records there are, and calls so far that wrote one. */

@@ -19,7 +19,8 @@
 struct store {
 	uv_sem_t go;			/* one for each write that may go on */
 	int result;
-	unsigned int writes, records, durable;
+	int reopening;			/* what store_reopen() says */
+	unsigned int writes, records, durable, reopened;
 };
 
 struct store_batch {
@@ -60,6 +61,14 @@ int store_commit(struct store *store, const struct store_batch *batch, bool dura
 	store->durable += durable;
 	store->records += batch->count;
 	return store->result;
+}
+
+int store_reopen(struct store *store)
+{
+	store->reopened++;
+	if (!store->reopening)
+		store->result = 0;
+	return store->reopening;
 }
 
 /* --- a server ------------------------------------------------------------------------------ */
@@ -248,16 +257,90 @@ Test(commit, failed_write)
 	turn();
 	say(1, "d");
 	promise(4, "e");
-	cr_expect_not_null(commit_batch(commit));
+	cr_expect(commit_works(commit));
 	let_go(1);
 	run_until(5);
 	expect_box("2b 3!c 1d 4!e 1!a ");
-	cr_expect_null(commit_batch(commit), "nothing is recorded any more");
-	cr_expect_eq(disk.writes, 1, "nor tried");
+	cr_expect_not(commit_works(commit));
+	cr_expect_eq(disk.writes, 1);
 	say(1, "f");
 	turn();
 	expect_box("2b 3!c 1d 4!e 1!a 1f ");
-	cr_expect_eq(disk.writes, 1);
+	cr_expect_eq(disk.writes, 1, "nothing is tried at once");
+}
+
+static void run_until_it_works(void)
+{
+	while (!commit_works(commit))
+		uv_run(&loop, UV_RUN_ONCE);
+}
+
+/* What the disk refused, and what gathers until it takes writes again, is written then, and before any promise. */
+Test(commit, the_disk_comes_back)
+{
+	disk.result = -ENOSPC;
+	disk.reopening = -ENOSPC;
+	promise(1, "a");
+	turn();
+	promise(2, "b");
+	let_go(1);
+	run_until(2);
+	expect_box("1!a 2!b ");
+	record();
+	say(3, "c");
+	expect_box("1!a 2!b 3c ");
+	while (!disk.reopened)
+		uv_run(&loop, UV_RUN_ONCE);
+	cr_expect_not(commit_works(commit));
+	disk.reopening = 0;
+	disk.records = disk.durable = 0;
+	let_go(2);
+	run_until_it_works();
+	cr_expect_eq(disk.records, 1, "what was refused comes first");
+	cr_expect_eq(disk.durable, 1);
+	commit_flush(commit);
+	cr_expect_eq(disk.records, 3, "then b's and the one of meanwhile");
+	cr_expect_eq(disk.durable, 2);
+	cr_expect_eq(disk.reopened, 2);
+	promise(1, "d");
+	let_go(1);
+	run_until(4);
+	expect_box("1!a 2!b 3c 1d ");
+}
+
+/* --- whoever waits ------------------------------------------------------------------------------- */
+
+static void note(bool written, void *arg)
+{
+	const char *who = arg;
+
+	left++;
+	snprintf(box + strlen(box), sizeof(box) - strlen(box), "%s%s ", who, written ? "" : "?");
+}
+
+Test(commit, waiting_for_what_was_put)
+{
+	static char x[] = "x", y[] = "y", z[] = "z";
+
+	commit_wait(commit, note, x);
+	expect_box("x ");
+	promise(1, "a");
+	commit_wait(commit, note, y);
+	commit_wait(commit, note, z);
+	commit_forget(commit, z);
+	turn();
+	expect_box("x ");
+	let_go(1);
+	run_until(3);
+	expect_box("x 1a y ");
+	disk.result = -EIO;
+	promise(2, "b");
+	commit_wait(commit, note, x);
+	let_go(1);
+	run_until(5);
+	expect_box("x 1a y 2!b x? ");
+	commit_wait(commit, note, y);
+	expect_box("x 1a y 2!b x? y? ");
 }
 
 /* --- bounds ---------------------------------------------------------------------------------------- */

@@ -305,6 +305,15 @@ static bool read_client(struct command *command, const char *word, uint32_t *cli
 	return false;
 }
 
+/* As hosts get 104: what cannot be recorded is not done. */
+static bool may_end(struct command *command)
+{
+	if (sessions_record(command->rsipd->sessions))
+		return true;
+	snprintf(command->error, sizeof(command->error), "leases cannot be recorded at present: see the log");
+	return false;
+}
+
 static void run_free(struct command *command)
 {
 	const char *bind_word = command->request.words[2];
@@ -317,10 +326,13 @@ static void run_free(struct command *command)
 		snprintf(command->error, sizeof(command->error), "\"%.40s\" is not a Bind ID", bind_word);
 		return;
 	}
+	if (!may_end(command))
+		return;
 	if (!session_free_bind(command->rsipd->sessions, client_id, bind_id.first, daemon_now())) {
 		snprintf(command->error, sizeof(command->error), "client %u has no bind %u", client_id, bind_id.first);
 		return;
 	}
+	command->state = COMMAND_WRITES;
 	log_info("control: bind %u of client %u was freed", bind_id.first, client_id);
 	daemon_wake(command->rsipd);
 	put_json(command->out, json_pack("{sI sI}", "client_id", (json_int_t)client_id,
@@ -331,12 +343,13 @@ static void run_deregister(struct command *command)
 {
 	uint32_t client_id;
 
-	if (!read_client(command, command->request.words[1], &client_id))
+	if (!read_client(command, command->request.words[1], &client_id) || !may_end(command))
 		return;
 	if (!session_evict(command->rsipd->sessions, client_id, daemon_now())) {
 		snprintf(command->error, sizeof(command->error), "client %u is not registered", client_id);
 		return;
 	}
+	command->state = COMMAND_WRITES;
 	log_info("control: client %u was de-registered", client_id);
 	daemon_wake(command->rsipd);
 	put_json(command->out, json_pack("{sI}", "client_id", (json_int_t)client_id));
@@ -439,7 +452,7 @@ static void run(struct command *command)
 		return;
 	}
 	commands[command->request.command].run(command);
-	if (command->state == COMMAND_DONE)
+	if (command->state == COMMAND_DONE || command->state == COMMAND_WRITES)
 		fputs("}\n", command->out);
 	else
 		rewind(command->out);	/* what it is, is not known yet */
@@ -525,6 +538,15 @@ char *command_reloaded(struct command *command, const struct reload_result *resu
 	part = make_part(command, put_reload, len);
 	command->result = NULL;
 	return part;
+}
+
+char *command_written(struct command *command, bool written, size_t *len)
+{
+	command->state = COMMAND_DONE;
+	if (written)
+		return NULL;
+	snprintf(command->error, sizeof(command->error), "it has ended, but that could not be recorded: see the log");
+	return make_part(command, put_nothing, len);
 }
 
 void command_end(struct command *command)

@@ -15,6 +15,7 @@
 enum command_state {
 	COMMAND_DONE,			/* that was all of the answer */
 	COMMAND_MORE,			/* the next part: command_more() */
+	COMMAND_WRITES,			/* that was all, but it tells of what must be on disk first: command_written() */
 	COMMAND_RELOADS,		/* the rest when the reload is through: command_reloaded() */
 	COMMAND_WATCHES,		/* nothing, and then a line for each event */
 };
@@ -38,6 +39,8 @@ struct command {
 char *command_begin(struct command *command, struct rsipd *rsipd, const char *line, size_t line_len, size_t *len);
 char *command_more(struct command *command, size_t *len);
 char *command_reloaded(struct command *command, const struct reload_result *result, size_t *len);
+/* The disk has it: NULL, the answer may go. Or it has refused it: what to answer instead. */
+char *command_written(struct command *command, bool written, size_t *len);
 /* After command_begin(), also when the answer is not wanted to its end. */
 void command_end(struct command *command);
 

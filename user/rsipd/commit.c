@@ -13,9 +13,14 @@
 /* Of one group. More than this makes an answer wait longer without a gain for the disk. */
 #define HELD_MAX	4096
 #define HELD_BYTES	(4u << 20)
+/* After a failed write: how long until the next try, at first and at most, ms. */
+#define PAUSE_FIRST	1000
+#define PAUSE_MAX	30000
 
-struct held {				/* a message that waits */
+struct held {				/* a message that waits, or somebody who does */
 	struct held *next;
+	commit_then *then;		/* NULL: a message */
+	void *arg;
 	struct origin to;
 	bool close, recorded;		/* recorded: it tells of records in its group */
 	size_t len;
@@ -42,8 +47,10 @@ struct commit {
 	struct waiting *waiting;
 	size_t told;			/* records of the gathering batch that messages have told of */
 	bool busy, failed, was_full, closed;
+	uint64_t pause;			/* before the next try, ms */
 	uv_prepare_t prepare;
 	uv_async_t done;
+	uv_timer_t again;
 	uv_thread_t thread;
 	/* shared with the thread */
 	uv_mutex_t mutex;
@@ -109,9 +116,9 @@ static void group_add(struct group *group, struct held *held)
 	group->durable |= held->recorded;
 }
 
-static void group_clear(struct group *group)
+/* Its messages; the records stay. */
+static void group_empty(struct group *group)
 {
-	store_batch_clear(group->batch);
 	group->first = NULL;
 	group->last = &group->first;
 	group->count = group->bytes = 0;
@@ -139,19 +146,27 @@ void commit_send(const struct origin *to, const uint8_t *data, size_t len, bool 
 	group_add(c->gathering, held);
 }
 
+static void held_deliver(struct commit *c, const struct held *held, bool written)
+{
+	host_leave(c, held->to.source);
+	if (held->recorded && !written)
+		c->hooks->refused(&held->to, held->data, held->len, held->close, c->hooks->arg);
+	else
+		c->hooks->send(&held->to, held->data, held->len, held->close, c->hooks->arg);
+}
+
 /* Sends all that waits in a group, in order; after a failure what tells of its records is refused. */
 static void group_deliver(struct commit *c, struct group *group, bool written)
 {
 	struct held *held = group->first, *next;
 
-	group_clear(group);
+	group_empty(group);
 	for (; held; held = next) {
 		next = held->next;
-		host_leave(c, held->to.source);
-		if (held->recorded && !written)
-			c->hooks->refused(&held->to, held->data, held->len, held->close, c->hooks->arg);
-		else
-			c->hooks->send(&held->to, held->data, held->len, held->close, c->hooks->arg);
+		if (!held->then)
+			held_deliver(c, held, written);
+		else if (held->arg)
+			held->then(written, held->arg);
 		free(held);
 	}
 }
@@ -170,8 +185,9 @@ static void write_groups(void *arg)
 		if (c->state == THREAD_ENDS)
 			break;
 		uv_mutex_unlock(&c->mutex);
-		c->result = store_batch_count(c->flying->batch) ?
-			store_commit(c->store, c->flying->batch, c->flying->durable) : 0;
+		c->result = c->failed ? store_reopen(c->store) : 0;
+		if (!c->result && store_batch_count(c->flying->batch))
+			c->result = store_commit(c->store, c->flying->batch, c->flying->durable);
 		uv_mutex_lock(&c->mutex);
 		c->state = THREAD_WROTE;
 		uv_cond_broadcast(&c->changed);
@@ -202,25 +218,53 @@ static void depart(struct commit *c)
 	thread_tell(c, THREAD_WRITES);
 }
 
+/* After a failure: the store is opened anew, and gets what it refused. */
+static void on_again(uv_timer_t *timer)
+{
+	struct commit *c = timer->data;
+
+	c->busy = true;
+	c->flying->durable = true;
+	thread_tell(c, THREAD_WRITES);
+}
+
 static void fail(struct commit *c)
 {
 	c->failed = true;
-	log_error("leases cannot be recorded any more: until rsipd is restarted, hosts that want one, or want to extend or "
-		  "end one, get error 104. Leases go on until they end. See the message before this one for what to do "
-		  "first");
+	c->pause = PAUSE_FIRST;
+	log_error("leases cannot be recorded: hosts that want one, or want to extend or end one, get error 104 until the disk "
+		  "takes writes again, which is tried every %d s at least. Leases go on until they end. See the message "
+		  "before this one for what to do", PAUSE_MAX / 1000);
 	group_deliver(c, c->flying, false);
 	/* What is sent in their place stands in line behind others to the same host. */
 	while (c->gathering->count)
 		group_deliver(c, c->gathering, false);
 }
 
+/* What the store refused, it has; what gathered since is next. */
+static void mended(struct commit *c)
+{
+	c->failed = false;
+	c->gathering->durable = true;
+	c->told = store_batch_count(c->gathering->batch);
+	log_warn("leases are recorded again");
+}
+
 static void arrive(struct commit *c)
 {
 	c->busy = false;
-	if (c->result)
-		fail(c);
-	else
+	if (c->result) {
+		if (c->failed)
+			c->pause = 2 * c->pause < PAUSE_MAX ? 2 * c->pause : PAUSE_MAX;
+		else
+			fail(c);
+		uv_timer_start(&c->again, on_again, c->pause, 0);
+	} else {
+		if (c->failed)
+			mended(c);
+		store_batch_clear(c->flying->batch);
 		group_deliver(c, c->flying, true);
+	}
 	if (c->was_full && !commit_full(c)) {
 		c->was_full = false;
 		c->hooks->room(c->hooks->arg);
@@ -263,7 +307,41 @@ static void wait_for_arrival(struct commit *c)
 
 struct store_batch *commit_batch(struct commit *commit)
 {
-	return commit->failed ? NULL : commit->gathering->batch;
+	return commit->gathering->batch;
+}
+
+bool commit_works(const struct commit *commit)
+{
+	return !commit->failed;
+}
+
+void commit_wait(struct commit *commit, commit_then *then, void *arg)
+{
+	struct held *held;
+
+	if (commit->failed || !store_batch_count(commit->gathering->batch)) {
+		then(!commit->failed, arg);
+		return;
+	}
+	held = calloc(1, sizeof(*held));
+	if (!held) {
+		then(false, arg);
+		return;
+	}
+	held->then = then;
+	held->arg = arg;
+	held->recorded = true;
+	group_add(commit->gathering, held);
+}
+
+void commit_forget(struct commit *commit, const void *arg)
+{
+	for (int i = 0; i < 2; i++) {
+		for (struct held *held = commit->groups[i].first; held; held = held->next) {
+			if (held->then && held->arg == arg)
+				held->arg = NULL;
+		}
+	}
 }
 
 bool commit_full(struct commit *commit)
@@ -297,13 +375,14 @@ struct commit *commit_new(uv_loop_t *loop, struct store *store, const struct com
 			commit_free(c);
 			return NULL;
 		}
-		group_clear(&c->groups[i]);
+		group_empty(&c->groups[i]);
 	}
 	uv_mutex_init(&c->mutex);
 	uv_cond_init(&c->changed);
 	uv_async_init(loop, &c->done, on_done);
 	uv_prepare_init(loop, &c->prepare);
-	c->done.data = c->prepare.data = c;
+	uv_timer_init(loop, &c->again);
+	c->done.data = c->prepare.data = c->again.data = c;
 	uv_prepare_start(&c->prepare, on_prepare);
 	if (uv_thread_create(&c->thread, write_groups, c)) {
 		log_error("no thread to write leases");
@@ -321,6 +400,7 @@ void commit_close(struct commit *commit)
 	uv_thread_join(&commit->thread);
 	uv_close((uv_handle_t *)&commit->prepare, NULL);
 	uv_close((uv_handle_t *)&commit->done, NULL);
+	uv_close((uv_handle_t *)&commit->again, NULL);
 	commit->closed = true;
 }
 

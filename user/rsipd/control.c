@@ -18,6 +18,7 @@
 
 #include "lib/log.h"
 #include "rsipd/commands.h"
+#include "rsipd/commit.h"
 
 #define CONNECTIONS_MAX	32
 #define REQUEST_MS	5000	/* until the request is there */
@@ -33,7 +34,8 @@ struct connection {
 	uint64_t deadline;		/* 0: none */
 	struct command command;
 	bool began;
-	char *part;			/* of the answer, being written; NULL: nothing is */
+	char *part;			/* of the answer, being written or waiting for the disk; NULL: nothing is */
+	size_t part_len;
 	uv_write_t write;
 	/* of one that watches: what waits for the write, and how many events found no room */
 	char *events;
@@ -75,6 +77,7 @@ static void connection_close(struct connection *connection)
 		return;
 	DL_DELETE(control->connections, connection);
 	control->count--;
+	commit_forget(control->rsipd->commit, connection);
 	uv_close((uv_handle_t *)&connection->pipe, on_closed);
 	if (connection->began)
 		command_end(&connection->command);
@@ -132,6 +135,21 @@ static void on_written(uv_write_t *write, int status)
 	}
 }
 
+/* As with hosts: an answer that tells of an end leaves when that is on disk. */
+static void on_committed(bool written, void *arg)
+{
+	struct connection *connection = arg;
+	size_t len = connection->part_len;
+	char *part = connection->part, *instead = command_written(&connection->command, written, &len);
+
+	connection->part = NULL;
+	if (!written) {
+		free(part);
+		part = instead;
+	}
+	send_part(connection, part, len);
+}
+
 static void answer(struct connection *connection)
 {
 	struct command *command = &connection->command;
@@ -147,6 +165,13 @@ static void answer(struct connection *connection)
 	if (part && command->state == COMMAND_RELOADS) {
 		free(part);
 		connection->deadline = 0;
+		return;
+	}
+	if (part && command->state == COMMAND_WRITES) {
+		connection->part = part;
+		connection->part_len = len;
+		connection->deadline = 0;
+		commit_wait(connection->control->rsipd->commit, on_committed, connection);
 		return;
 	}
 	send_part(connection, part, len);

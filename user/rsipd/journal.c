@@ -85,8 +85,6 @@ static void write_clock(struct journal *j, uint64_t now)
 	struct store_batch *batch = commit_batch(j->commit);
 	struct record_clock clock = { .journal = to_journal(j, now), .monotonic = now, .wall = wall_now() };
 
-	if (!batch)
-		return;
 	memcpy(clock.boot, j->boot, sizeof(clock.boot));
 	store_batch_put(batch, CLOCK_RECORD, j->bytes, record_clock_encode(CLOCK_RECORD, &clock, j->bytes));
 	j->wall_ahead = clock.wall - now;
@@ -107,7 +105,7 @@ static void set_clock(struct journal *j, const struct record_clock *then, uint64
 
 bool journal_works(const struct journal *journal)
 {
-	return commit_batch(journal->commit);
+	return commit_works(journal->commit);
 }
 
 static void put(struct journal *j, struct store_batch *batch, uint64_t number, size_t len)
@@ -123,8 +121,6 @@ void journal_client(struct journal *j, uint64_t *number, const struct record_cli
 	struct store_batch *batch = commit_batch(j->commit);
 	struct record_client at = *client;
 
-	if (!batch)
-		return;
 	if (!*number)
 		*number = ++j->last;
 	at.registered = to_journal(j, at.registered);
@@ -138,8 +134,6 @@ void journal_bind(struct journal *j, uint64_t *number, const struct record_bind 
 	struct store_batch *batch = commit_batch(j->commit);
 	struct record_bind at = *bind;
 
-	if (!batch)
-		return;
 	if (!*number)
 		*number = ++j->last;
 	at.granted = to_journal(j, at.granted);
@@ -150,10 +144,8 @@ void journal_bind(struct journal *j, uint64_t *number, const struct record_bind 
 
 void journal_forget(struct journal *j, uint64_t number)
 {
-	struct store_batch *batch = commit_batch(j->commit);
-
-	if (batch && number)
-		store_batch_delete(batch, number);
+	if (number)
+		store_batch_delete(commit_batch(j->commit), number);
 }
 
 /* Room for one more in the ring. */

@@ -26,7 +26,7 @@ struct commit;
 struct journal *journal_new(struct store *store, struct commit *commit);
 void journal_free(struct journal *journal);
 
-/* false: a write has failed, so nothing that needs a record may be done any more (104). */
+/* false: a write has failed, so nothing that needs a record may be promised for now (104). */
 bool journal_works(const struct journal *journal);
 
 /* Writes what is known of a host or of a lease, anew when it is written already.

@@ -672,6 +672,11 @@ void sessions_fault(struct sessions *s)
 	lease_each_client(s->leases, tell_fault, s);
 }
 
+bool sessions_record(const struct sessions *s)
+{
+	return journal_works(s->journal);
+}
+
 void sessions_drain(struct sessions *s, bool on)
 {
 	s->draining = on;

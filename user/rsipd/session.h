@@ -84,6 +84,9 @@ void sessions_stop(struct sessions *s, uint64_t now);
 /* Something broke and stops the gateway: tells every host by error 104 (RFC 3103 10.4). What they have stays. */
 void sessions_fault(struct sessions *s);
 
+/* false: what changes cannot be written down at present. Hosts get 104; the operator should not try either. */
+bool sessions_record(const struct sessions *s);
+
 /* The operator: rsipctl free and deregister (ADM-03). false: no such client or bind. */
 bool session_evict(struct sessions *s, uint32_t client_id, uint64_t now);
 bool session_free_bind(struct sessions *s, uint32_t client_id, uint32_t bind_id, uint64_t now);

@@ -44,8 +44,15 @@ void store_batch_clear(struct store_batch *batch);
  * and survive a power cut; without, they are in the order of the others but may
  * be lost. 0, or -errno with the reason logged; after that every call fails,
  * since nobody can say what the disk holds (the kernel forgets what it could not
- * write once it has told). The store has to be closed and opened again.
+ * write once it has told), until store_reopen().
  */
 int store_commit(struct store *store, const struct store_batch *batch, bool durable);
+
+/*
+ * After a failure: opens the store once more if the disk takes writes again, which a file
+ * beside the records tries first. What was committed is there; what was refused is there
+ * in part, perhaps, and has to be committed anew. 0, or -errno, logged, and to be called again.
+ */
+int store_reopen(struct store *store);
 
 void store_close(struct store *store);

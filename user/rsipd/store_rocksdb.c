@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <glob.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -28,6 +29,8 @@
 #define WAL_TOLERATE_TORN_TAIL	0
 
 #define INFO_LOG_HEADER_ONLY	5
+
+#define PROBE_MORE	(64 << 10)	/* beside the logs: lists of files, the first records */
 
 struct store {
 	rocksdb_t *db;
@@ -203,10 +206,23 @@ static void set_options(struct store *store)
 	store->ordered = rocksdb_writeoptions_create();
 }
 
+static int open_leases(struct store *store)
+{
+	char path[PATH_MAX + 16], *text = NULL;
+
+	snprintf(path, sizeof(path), "%s/leases", store->folder);
+	store->db = rocksdb_open(store->options, path, &text);
+	if (text) {
+		store->db = NULL;
+		return failed(store, "cannot open the leases", text);
+	}
+	chmod(path, 0700);
+	return 0;
+}
+
 int store_open(const char *folder, struct store **out)
 {
 	struct store *store;
-	char path[PATH_MAX + 16], *text = NULL;
 	int err = prepare_folder(folder);
 
 	if (err)
@@ -215,18 +231,63 @@ int store_open(const char *folder, struct store **out)
 	if (!store)
 		return -ENOMEM;
 	snprintf(store->folder, sizeof(store->folder), "%s", folder);
-	snprintf(path, sizeof(path), "%s/leases", folder);
 	set_options(store);
-	store->db = rocksdb_open(store->options, path, &text);
-	if (text) {
-		err = failed(store, "cannot open the leases", text);
-		store->db = NULL;
+	err = open_leases(store);
+	if (err) {
 		store_close(store);
 		return err;
 	}
-	chmod(path, 0700);
 	*out = store;
 	return 0;
+}
+
+/* As many bytes as opening may write: the logs become a file. */
+static off_t opening_writes(const struct store *store)
+{
+	char pattern[PATH_MAX + 32];
+	off_t sum = PROBE_MORE;
+	struct stat status;
+	glob_t logs = { 0 };
+
+	snprintf(pattern, sizeof(pattern), "%s/leases/*.log", store->folder);
+	glob(pattern, 0, NULL, &logs);
+	for (size_t i = 0; i < logs.gl_pathc; i++)
+		sum += stat(logs.gl_pathv[i], &status) ? 0 : status.st_size;
+	globfree(&logs);
+	return sum;
+}
+
+/* Does the disk take writes? RocksDB is not asked: what it begins on a full one, it leaves behind. */
+static int probe(const struct store *store)
+{
+	char path[PATH_MAX + 16];
+	int err, fd;
+
+	snprintf(path, sizeof(path), "%s/probe", store->folder);
+	fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+	if (fd < 0)
+		return -errno;
+	err = -posix_fallocate(fd, 0, opening_writes(store));
+	if (!err && (pwrite(fd, "probe", 5, 0) != 5 || fsync(fd)))
+		err = errno ? -errno : -ENOSPC;
+	close(fd);
+	unlink(path);
+	return err;
+}
+
+int store_reopen(struct store *store)
+{
+	int err = probe(store);
+
+	if (err) {
+		log_error("store: %s does not take writes yet: %s", store->folder, strerror(-err));
+		return err;
+	}
+	if (store->db)
+		rocksdb_close(store->db);
+	err = open_leases(store);
+	store->failed = err;
+	return err;
 }
 
 void store_close(struct store *store)
