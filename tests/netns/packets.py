@@ -917,6 +917,13 @@ def nobodys(port, count):
         y.sendto(b"x", (NB, int(port)))
 
 
+def not_mine(name, port, count):
+    """Tunnel packets of a host from a port of another one's."""
+    x = Station(name)
+    for _ in range(int(count)):
+        x.tunnel(udp(NB, int(port), PEER, 9, b"not mine"))
+
+
 def main():
     try:
         globals()[sys.argv[1]](*sys.argv[2:])

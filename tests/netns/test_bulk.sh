@@ -46,6 +46,62 @@ test_loss() {
 
 no_port() { [ "$(outcome in-no-port)" -eq "$1" ]; }
 
+# A field of the peer's device: packets of its wire, both ways
+wire() { on y ip -s -j link show eth0 | jq ".[0].stats64.$1.packets"; }
+
+# The sum of the outcomes that match
+outcomes() { ctl -j counters | jq --arg which "$1" '[.outcomes[] | select(.outcome | test($which)).packets] | add'; }
+
+# Between transfers from two hosts much is lost at N. What came in less what is counted as lost is what went out: at the
+# wire of the peer, where nothing but the data plane's packets is, all three are known from the devices.
+# covers: IN-21 SCALE-05
+test_loss_among_bulk() {
+	local sent arrived
+	raise
+	ip -n "${lab}n" neigh replace 203.0.113.2 lladdr "$(mac y eth0)" dev wan0 nud permanent
+	ip -n "${lab}y" neigh replace 203.0.113.10 lladdr "$(mac n wan0)" dev eth0 nud permanent
+	sent=$(($(wire tx) - $(outcomes '^in-'))) arrived=$(($(wire rx) - $(outcomes "$leaves")))
+	packets bulk x1 "$(port x1)" &
+	local one=$!
+	packets bulk x2 "$(port x2)" &
+	local two=$!
+	packets nobodys 1 20000
+	packets not_mine x1 "$(port x2)" 5000
+	wait $one
+	wait $two
+	wait_for 3 no_port 20000
+	same "what hosts may not send" 5000 "$(outcome out-no-port)"
+	wait_for 3 all_counted
+	same "sent to N" "$sent" "$(($(wire tx) - $(outcomes '^in-')))"
+	same "arrived from N" "$arrived" "$(($(wire rx) - $(outcomes "$leaves")))"
+}
+
+mac() { ip -n "$lab$1" -j link show "$2" | jq -r '.[0].address'; }
+
+# Sent on by the private side, or by rsipd for it
+leaves='^out-(port|resolve)$'
+
+# Links become too small in the middle of a transfer, one after the other: whoever sends too much is told, and it goes on.
+# covers: IN-22 TUN-13
+test_mtu_shrinks() {
+	raise
+	packets bulk x1 "$(port x1)" 60 &
+	wait_for 10 moves
+	ip -n "${lab}n" link set lan0 mtu 1496
+	wait_for 10 grows in-too-big-told
+	wait_for 10 moves
+	ip -n "${lab}y" link set eth0 mtu 1300
+	ip -n "${lab}y" route change 203.0.113.0/24 dev eth0 advmss 1440	# it does not warn the hosts
+	ip -n "${lab}n" link set wan0 mtu 1300
+	wait_for 10 grows out-too-big-told
+	wait_for 10 moves
+	wait $!
+	wait_for 3 all_counted
+	same "lost without a word" 0 "$(($(outcome in-too-big) + $(outcome out-too-big)))"
+}
+
+grows() { [ "$(outcome "$1")" -gt 0 ]; }
+
 # An interface goes down and comes back in the middle of a transfer: it goes on, and the sum is exact.
 test_flap() {
 	local side
