@@ -11,6 +11,7 @@ struct lease {			/* what a lookup found */
 	struct rsip_target target;
 	__be32 peer;		/* the one other end of a cookie; 0: found by another field */
 	bool new_cookie;	/* found without the cookie, which is still to be learned */
+	bool again;		/* found by the SPI that it sends with, and its policy was looked at: outspi.h */
 };
 
 union target_word {
@@ -120,7 +121,7 @@ static __always_inline void cookie_touch(struct rsip_cookie *cookie)
 /* Public side: whose packet is it? False: nobody's. */
 static __always_inline bool demux(struct packet *p, struct lease *lease)
 {
-	if (p->kind == PACKET_ESP || p->kind == PACKET_AH || p->kind == PACKET_NATT) {
+	if (packet_has_spi(p)) {
 		__u8 proto = p->kind == PACKET_AH ? RSIP_PROTO_AH : RSIP_PROTO_ESP;
 
 		if (lease_by_spi(p->ip.dst, p->spi, proto, lease))

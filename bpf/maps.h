@@ -107,7 +107,7 @@ struct {
 	__type(value, struct rsip_echo);
 } rsip_echoes SEC(".maps");
 
-/* SPIs that hosts send with. Private side writes, public side reads for ICMP errors. Fixed: datapath.h. */
+/* SPIs that hosts send with. Private side writes and reads, public side reads for ICMP errors. As configured. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, RSIP_OUTSPI_SETS);

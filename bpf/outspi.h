@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * Whose are the SPIs in packets to a peer? The peer chose them, so no lease
- * knows; ICMP errors about ESP and AH quote nothing else (IN-12). Each packet
- * that leaves compares its entry and writes it only when it is not there: the
- * common case is one load from an array.
+ * knows. Who sent with one before may send again without a look at the grants;
+ * and ICMP errors about ESP and AH quote nothing else (IN-12). A packet that
+ * finds its entry writes nothing: the common case is one load from an array.
  */
 #pragma once
 
@@ -11,78 +11,85 @@
 #include "maps.h"
 #include "packet.h"
 
-static __always_inline struct rsip_outspi_set *outspi_set(__be32 addr, __be32 peer, __be32 spi)
+/* Of the map, as it was made. */
+const volatile __u32 outspi_sets = RSIP_OUTSPI_SETS;
+
+static __always_inline struct rsip_outspi_set *outspi_set(const struct packet *p)
 {
-	__u32 set = rsip_outspi_set(addr, peer, spi);
+	__u32 set = rsip_outspi_set(p->ip.src, p->ip.dst, p->spi, outspi_sets);
 
 	return bpf_map_lookup_elem(&rsip_outspis, &set);
 }
 
-static __always_inline __u32 outspi_bind(__u32 slot, bool ah)
+static __always_inline __u32 outspi_ah(const struct packet *p)
 {
-	return ah ? slot | RSIP_OUTSPI_AH : slot;
+	return p->kind == PACKET_AH ? RSIP_OUTSPI_AH : 0;
 }
 
-/* In two words: a reader may see the old target with the new key, whose address will not fit or is healed. */
-static __always_inline void outspi_write(struct rsip_outspi *to, const struct rsip_outspi *from)
+/* The entry of the packet's SPI. NULL: none. */
+static __always_inline struct rsip_outspi *outspi_way(struct rsip_outspi_set *set, const struct packet *p)
 {
-	*(volatile __u32 *)&to->generation = 0;
-	barrier();
-	to->peer = from->peer;
-	to->spi = from->spi;
-	to->bind = from->bind;
-	barrier();
-	*(volatile __u32 *)&to->generation = from->generation;
-}
-
-static __always_inline bool outspi_is(const struct rsip_outspi *a, const struct rsip_outspi *b)
-{
-	return a->spi == b->spi && a->peer == b->peer && a->bind == b->bind && a->generation == b->generation;
-}
-
-static __always_inline bool outspi_rivals(const struct rsip_outspi *a, const struct rsip_outspi *b)
-{
-	return a->spi == b->spi && a->peer == b->peer && !((a->bind ^ b->bind) & RSIP_OUTSPI_AH);
-}
-
-/* The packet's SPI is from now on its bind's. */
-static __always_inline void outspi_note(const struct packet *p, const struct rsip_target *target)
-{
-	const struct rsip_outspi now = {
-		.peer = p->ip.dst, .spi = p->spi, .bind = outspi_bind(target->bind, p->kind == PACKET_AH),
-		.generation = target->generation,
-	};
-	struct rsip_outspi_set *set = outspi_set(p->ip.src, p->ip.dst, p->spi);
-	struct rsip_outspi *place;
-
-	if (!set)
-		return;
-	place = &set->way[bpf_ntohl(p->spi) & (RSIP_OUTSPI_WAYS - 1)];
 #pragma unroll
 	for (int i = 0; i < RSIP_OUTSPI_WAYS; i++) {
-		if (outspi_is(&set->way[i], &now))
-			return;
-		if (!set->way[i].generation || outspi_rivals(&set->way[i], &now))
-			place = &set->way[i];
+		struct rsip_outspi *way = &set->way[i];
+
+		if (way->spi == p->spi && way->peer == p->ip.dst && (way->bind & RSIP_OUTSPI_AH) == outspi_ah(p))
+			return way;
 	}
-	outspi_write(place, &now);
+	return NULL;
 }
 
-/* The bind that sent the quoted packet. */
-static __always_inline bool outspi_find(const struct packet *q, struct lease *lease)
+/* The bind that last sent with the SPI of this packet, or of one that is quoted, if it lasts. */
+static __always_inline bool outspi_find(const struct packet *p, struct lease *lease)
 {
-	struct rsip_outspi_set *set = outspi_set(q->ip.src, q->ip.dst, q->spi);
-	bool ah = q->kind == PACKET_AH;
+	struct rsip_outspi_set *set = outspi_set(p);
+	struct rsip_outspi *way = set ? outspi_way(set, p) : NULL;
+	struct rsip_target target;
 
-	if (!set)
+	if (!way)
 		return false;
-	for (int i = 0; i < RSIP_OUTSPI_WAYS; i++) {
-		const struct rsip_outspi *way = &set->way[i];
-		struct rsip_target target = { way->bind & ~RSIP_OUTSPI_AH, way->generation };
+	target = (struct rsip_target){ way->bind & ~RSIP_OUTSPI_AH, way->generation };
+	return lease_get(&target, lease) && lease->bind->addr == p->ip.src;
+}
 
-		if (way->spi == q->spi && way->peer == q->ip.dst && !!(way->bind & RSIP_OUTSPI_AH) == ah &&
-		    lease_get(&target, lease) && lease->bind->addr == q->ip.src)
-			return true;
+/*
+ * Field by field: a reader may see one bind under the key of another, or half of
+ * each. So it looks at the bind itself: whose it is, and whether its address fits.
+ */
+static __always_inline void outspi_write(struct rsip_outspi *way, const struct packet *p,
+					 const struct rsip_target *target)
+{
+	*(volatile __u32 *)&way->generation = 0;
+	barrier();
+	way->peer = p->ip.dst;
+	way->spi = p->spi;
+	way->bind = target->bind | outspi_ah(p);
+	barrier();
+	*(volatile __u32 *)&way->generation = target->generation;
+}
+
+/* Where a new entry goes: to what is free, or in place of another. */
+static __always_inline struct rsip_outspi *outspi_room(struct rsip_outspi_set *set, const struct packet *p)
+{
+#pragma unroll
+	for (int i = 0; i < RSIP_OUTSPI_WAYS; i++) {
+		if (!set->way[i].generation)
+			return &set->way[i];
 	}
-	return false;
+	return &set->way[bpf_ntohl(p->spi) & (RSIP_OUTSPI_WAYS - 1)];
+}
+
+/* The SPI of a packet that leaves, if it has one, is from now on its bind's. */
+static __always_inline void outspi_note(const struct packet *p, const struct lease *lease)
+{
+	struct rsip_outspi_set *set;
+	struct rsip_outspi *way;
+
+	if (lease->again || !packet_has_spi(p))
+		return;
+	set = outspi_set(p);
+	if (!set)
+		return;
+	way = outspi_way(set, p);
+	outspi_write(way ? way : outspi_room(set, p), p, &lease->target);
 }

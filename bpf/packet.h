@@ -82,6 +82,11 @@ struct packet {
 	__u64  cookie;		/* IKE, bytes as on the wire */
 };
 
+static __always_inline bool packet_has_spi(const struct packet *p)
+{
+	return p->kind == PACKET_ESP || p->kind == PACKET_AH || p->kind == PACKET_NATT;
+}
+
 /* clang makes 32 bits of the difference where no more are used: "32-bit pointer arithmetic prohibited". */
 static __always_inline __u32 frame_length(const void *data, const void *end)
 {

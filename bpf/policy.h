@@ -8,6 +8,7 @@
 
 #include "demux.h"
 #include "maps.h"
+#include "outspi.h"
 #include "packet.h"
 #include "report.h"
 
@@ -90,6 +91,30 @@ static __always_inline enum rsip_outcome unmatched_inbound(const struct packet *
 }
 
 /* --- private side --------------------------------------------------------------- */
+
+/* The bind's tunnel and flow policy. */
+static __always_inline enum rsip_outcome policy_bind(const struct packet *p, const struct lease *lease)
+{
+	if (lease->bind->gateway != p->outer.dst || lease->bind->tunnel != p->outer.proto)
+		return RSIP_OUT_TUNNEL;
+	if (!is_remote(lease, p->ip.dst))
+		return RSIP_OUT_REMOTE_ADDRESS;
+	return is_remote_port(p, lease->bind, p->dport) ? RSIP_GO_ON : RSIP_OUT_REMOTE_PORT;
+}
+
+/*
+ * ESP and AH as the sender sent before: any RSIPSEC bind of its on this address
+ * allows it (A-40), so the one that did so last. Only that it may: if not by this
+ * bind, the grants know by which, or why not.
+ */
+static __always_inline bool admit_again(const struct packet *p, struct lease *lease)
+{
+	lease->again = packet_has_spi(p) && outspi_find(p, lease) && lease->bind->client == p->outer.src &&
+		       lease->bind->flags & RSIP_BIND_IPSEC && !policy_bind(p, lease);
+	if (!lease->again)
+		*lease = (struct lease){ 0 };
+	return lease->again;
+}
 
 /*
  * ESP, AH and new cookies: the sender's RSIPSEC bind on this address, by the
@@ -207,17 +232,13 @@ static __always_inline bool is_unmarkable(const struct packet *p)
 	return (p->outer.tos & ECN_MASK) == ECN_CE && !(p->ip.tos & ECN_MASK);
 }
 
-/* The bind's tunnel and flow policy, and what the headers themselves forbid. */
+/* The bind's, and what the headers themselves forbid. */
 static __always_inline enum rsip_outcome policy_outbound(const struct packet *p, const struct lease *lease)
 {
-	const struct rsip_bind *bind = lease->bind;
+	enum rsip_outcome why = lease->again ? RSIP_GO_ON : policy_bind(p, lease);
 
-	if (bind->gateway != p->outer.dst || bind->tunnel != p->outer.proto)
-		return RSIP_OUT_TUNNEL;
-	if (!is_remote(lease, p->ip.dst))
-		return RSIP_OUT_REMOTE_ADDRESS;
-	if (!is_remote_port(p, bind, p->dport))
-		return RSIP_OUT_REMOTE_PORT;
+	if (why)
+		return why;
 	if (is_unmarkable(p))
 		return RSIP_OUT_ECN;
 	return p->ip.ttl > 1 ? RSIP_GO_ON : RSIP_OUT_TTL;

@@ -377,8 +377,8 @@ static __always_inline int leave(struct xdp_md *ctx, struct packet *p, const str
 		return TOO_BIG(why, way.hop->mtu);
 	if (!why && lease->new_cookie)
 		why = learn_cookie(ctx);
-	if (!why && (p->kind == PACKET_ESP || p->kind == PACKET_AH || p->kind == PACKET_NATT))
-		outspi_note(p, &lease->target);
+	if (!why)
+		outspi_note(p, lease);
 	if (!why && inside)
 		return turn(ctx, p);
 	if (!why)
@@ -447,8 +447,8 @@ static __always_inline enum rsip_outcome first_outbound(const void *data, const 
 	*sent = sent_outbound(p->kind);
 	if (!why)
 		why = policy_outbound(p, lease);
-	if (!why && (p->kind == PACKET_ESP || p->kind == PACKET_AH || p->kind == PACKET_NATT))
-		outspi_note(p, &lease->target);
+	if (!why)
+		outspi_note(p, lease);
 	return why;
 }
 
@@ -547,7 +547,7 @@ static __always_inline int outbound(struct xdp_md *ctx, struct packet *p)
 
 	if (p->kind == PACKET_FOREIGN)
 		return RSIP_OUT_PASS;
-	why = admit(p, &lease);
+	why = admit_again(p, &lease) ? RSIP_GO_ON : admit(p, &lease);
 	if (!why)
 		why = policy_outbound(p, &lease);
 	sent = sent_outbound(p->kind);

@@ -234,9 +234,9 @@ struct rsip_echo {
 #define RSIP_ECHO_SECONDS	30
 
 /*
- * Which bind sends with an SPI that Y chose: errors about ESP and AH quote it
- * (IN-12). A cache, written by every packet that does not find its entry, one
- * set of four to a line of the processor's cache.
+ * Which bind sends with an SPI that Y chose: it may go on, and errors about ESP
+ * and AH quote it (IN-12). A cache, written by every packet that does not find
+ * its entry, one set of four to a line of the processor's cache.
  */
 struct rsip_outspi {
 	__be32 peer;		/* Y */
@@ -251,14 +251,14 @@ struct rsip_outspi_set {	/* value of rsip_outspis, by rsip_outspi_set() */
 
 #define RSIP_OUTSPI_AH		0x80000000
 #define RSIP_OUTSPI_WAYS	4
-#define RSIP_OUTSPI_SETS	16384	/* a power of two */
+#define RSIP_OUTSPI_SETS	1024	/* at least */
 
-/* The set for an SPI used from Nb towards Y. */
-static inline __u32 rsip_outspi_set(__be32 addr, __be32 peer, __be32 spi)
+/* Of so many sets the one for an SPI used from Nb towards Y. */
+static inline __u32 rsip_outspi_set(__be32 addr, __be32 peer, __be32 spi, __u32 sets)
 {
 	__u32 mix = ((__u32)spi ^ (__u32)peer * 2246822519u ^ (__u32)addr) * 2654435761u;
 
-	return mix >> 16 & (RSIP_OUTSPI_SETS - 1);
+	return (__u32)((__u64)mix * sets >> 32);
 }
 
 struct rsip_bucket {		/* value of rsip_buckets, per CPU: ICMP errors that N may still send */

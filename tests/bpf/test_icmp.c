@@ -168,7 +168,7 @@ Test(icmp, many_outbound_spis)
 
 	world_open(&w);
 	cr_assert(row_run(&w, PRIVATE, &noted, &run));
-	for (unsigned int i = 0; i < RSIP_OUTSPI_SETS / 4; i++) {
+	for (unsigned int i = 0; i < RSIP_OUTSPI_SETS * RSIP_OUTSPI_WAYS; i++) {
 		struct frame f;
 		char text[64];
 

@@ -181,8 +181,10 @@ static uint32_t bounded(uint64_t n)
  * grants (with and without a remote address), and a host at least one bind to
  * be of any use. A cookie for every fourth bind is generous: it lives as long
  * as an IKE SA, and most hosts have one. Remotes given by
- * name and peers that may begin IKE are no more. The pools of two configurations
- * have room: a reload adds the new addresses before it removes the old ones.
+ * name and peers that may begin IKE are no more. SPIs that hosts send with
+ * stand in sets of four, two of them for a bind: so few sets are asked for more.
+ * The pools of two configurations have room: a reload adds the new addresses
+ * before it removes the old ones.
  */
 static void sizes(const struct config *config, uint32_t entries[static BPFMAP_COUNT])
 {
@@ -193,6 +195,7 @@ static void sizes(const struct config *config, uint32_t entries[static BPFMAP_CO
 	entries[BPFMAP_SPIS] = entries[BPFMAP_GRANTS] = bounded(2 * binds);
 	entries[BPFMAP_COOKIES] = bounded(binds / 4 > COOKIES_MIN ? binds / 4 : COOKIES_MIN);
 	entries[BPFMAP_REMOTES] = entries[BPFMAP_PEERS] = entries[BPFMAP_COOKIES];
+	entries[BPFMAP_OUTSPIS] = bounded(binds / 2 > RSIP_OUTSPI_SETS ? binds / 2 : RSIP_OUTSPI_SETS);
 	entries[BPFMAP_NEXTHOPS] = bounded(binds + NEXTHOP_PEERS);
 	entries[BPFMAP_ADDRESSES] = 2 * CONFIG_ADDRESSES_MAX + (uint32_t)config->private_count;
 }
@@ -448,6 +451,7 @@ struct rsip_bpf *bpfmaps_program_open(const struct bpfmaps *maps, const char *na
 		rsip_bpf__destroy(skeleton);
 		return NULL;
 	}
+	skeleton->rodata->outspi_sets = maps->entries[BPFMAP_OUTSPIS];
 	bpf_object__for_each_program(program, skeleton->obj)
 		bpf_program__set_autoload(program, !strcmp(bpf_program__name(program), name));
 	return skeleton;
