@@ -9,7 +9,6 @@
 #include "maps.h"
 #include "packet.h"
 
-#define NO_SLOT		(~0U)
 #define WAY_SPLIT	(RSIP_NEXTHOP_REJECT + 1)	/* known, but the daemon has to fragment the packet */
 
 /* An outcome with the MTU that would have been small enough, until the sender is told. */
@@ -19,7 +18,6 @@ _Static_assert(RSIP_OUTCOME_COUNT <= 256, "an outcome does not fit");
 
 struct way {
 	const struct rsip_nexthop *hop;	/* NULL: not in the cache */
-	__u32 slot;		/* of hop, or NO_SLOT */
 	__u32 state;		/* RSIP_NEXTHOP_* or WAY_SPLIT */
 	__u32 ip_at;		/* where IPv4 starts in the frame that leaves */
 };
@@ -29,7 +27,6 @@ static __always_inline bool way_by_slot(__u32 slot, struct way *way)
 	way->hop = bpf_map_lookup_elem(&rsip_nexthops, &slot);
 	if (!way->hop)
 		return false;
-	way->slot = slot;
 	way->state = way->hop->state;
 	way->ip_at = ETHERNET_LEN;
 	if (way->hop->vlan[0].proto)
@@ -45,7 +42,7 @@ static __always_inline bool is_peer(__be32 addr)
 	return first && first != 127 && first < 224;
 }
 
-/* True with NO_SLOT for a peer that is not in the cache: the daemon finds out. */
+/* True without a hop for a peer that is not in the cache: the daemon finds out. */
 static __always_inline bool way_by_peer(__be32 peer, struct way *way)
 {
 	__u32 key = rsip_route_set(peer) * RSIP_ROUTE_WAYS;
@@ -64,7 +61,6 @@ static __always_inline bool way_by_peer(__be32 peer, struct way *way)
 			return way_by_slot(route.nexthop, way);
 	}
 	way->hop = NULL;
-	way->slot = NO_SLOT;
 	way->state = RSIP_NEXTHOP_UNRESOLVED;
 	way->ip_at = ETHERNET_LEN;
 	return true;
@@ -114,7 +110,7 @@ static __always_inline enum rsip_outcome ethernet_write(void *data, void *end, c
 }
 
 /* The packet, `len` bytes from its IPv4 header at `ip_at` on, to the daemon. False: it does not take it. */
-RARE int hand_packet(struct xdp_md *ctx, __u32 ip_at, __u32 len, __u32 slot, int inbound)
+RARE int hand_packet(struct xdp_md *ctx, __u32 ip_at, __u32 len, int inbound)
 {
 	struct rsip_event_resolve *event;
 
@@ -124,7 +120,6 @@ RARE int hand_packet(struct xdp_md *ctx, __u32 ip_at, __u32 len, __u32 slot, int
 	if (!event)
 		return false;
 	event->kind = RSIP_EVENT_RESOLVE;
-	event->nexthop = slot;
 	event->inbound = inbound;
 	event->len = len;
 	/* Linux 6.1: "R3 min value is outside": its verifier does not see that len is not 0. */
@@ -142,7 +137,7 @@ RARE int hand_packet(struct xdp_md *ctx, __u32 ip_at, __u32 len, __u32 slot, int
 
 static __always_inline enum rsip_outcome hand(struct xdp_md *ctx, const struct way *way, __u32 len, bool inbound)
 {
-	if (!hand_packet(ctx, way->ip_at, len, way->slot, inbound))
+	if (!hand_packet(ctx, way->ip_at, len, inbound))
 		return RSIP_ERROR;
 	if (way->state == WAY_SPLIT)
 		return inbound ? RSIP_IN_SPLIT : RSIP_OUT_SPLIT;

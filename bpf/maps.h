@@ -160,7 +160,8 @@ struct {
 	__type(value, struct rsip_realm);
 } rsip_realm SEC(".maps");
 
-/* Next hops by slot. rsipd writes through mmap (slots are 32 bytes apart), both sides read. As configured. */
+/* Next hops by slot, one for each neighbour. rsipd writes through mmap (slots are 32 bytes apart), both sides read.
+ * As configured. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(map_flags, BPF_F_MMAPABLE);

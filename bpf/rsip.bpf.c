@@ -370,7 +370,7 @@ static __always_inline int leave(struct xdp_md *ctx, struct packet *p, const str
 	bool inside;
 
 	why = way_by_peer(p->ip.dst, &way) ? RSIP_GO_ON : RSIP_OUT_UNREACHABLE;
-	inside = way.slot == NO_SLOT && is_leased(p->ip.dst);
+	inside = !way.hop && is_leased(p->ip.dst);
 	if (!why && !inside)
 		why = way_check(&way, p, p->ip.len, RSIP_OUT_UNREACHABLE, RSIP_OUT_TOO_BIG);
 	if (why == RSIP_OUT_TOO_BIG && way.hop)

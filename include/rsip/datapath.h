@@ -16,9 +16,9 @@
 #include <linux/types.h>
 #endif
 
-/* Pins live in a folder named after the layout: PIN/v2/rsip_spis. Any change
+/* Pins live in a folder named after the layout: PIN/v3/rsip_spis. Any change
  * to a struct of this file is a new layout. */
-#define RSIP_LAYOUT		"v2"
+#define RSIP_LAYOUT		"v3"
 
 #define RSIP_PROTO_IPIP		4
 #define RSIP_PROTO_GRE		47
@@ -71,7 +71,7 @@ struct rsip_bind {		/* value of rsip_binds, by slot */
 	__be32 gateway;		/* Na: outer source; outer destination of what X sends */
 	__be32 addr;		/* Nb */
 	__be32 remote;		/* flow policy: the only peer; 0: any */
-	__u32  nexthop;		/* slot in rsip_nexthops that leads to Xa */
+	__u32  nexthop;		/* slot in rsip_nexthops that leads to Xa; may become another */
 	__u32  cookies;		/* learned for this bind and still in the map */
 	__be16 remote_port;	/* flow policy micro: the only port; 0: any */
 	__u8   tunnel;		/* RSIP_PROTO_IPIP or RSIP_PROTO_GRE */
@@ -155,11 +155,8 @@ struct rsip_peer_key {
 
 struct rsip_client {		/* value of rsip_clients; key: Xa, __be32 */
 	__u32 client_id;
-	__u32 binds;		/* live binds */
 	__u32 ifindex;		/* private interface the host registered on */
-	__u32 nexthop;		/* slot in rsip_nexthops that leads to Xa */
 	__u32 reported;		/* kinds of violation the daemon was told of, by bit; it clears them */
-	__u32 pad;		/* 0 */
 };
 
 /*
@@ -365,7 +362,6 @@ struct rsip_event_cookie {	/* a cookie was learned (IKE-13) */
 
 struct rsip_event_resolve {	/* a packet whose next hop is not known yet */
 	__u32 kind;		/* RSIP_EVENT_RESOLVE */
-	__u32 nexthop;		/* the unresolved slot; ~0: no route in the cache */
 	__be32 dst;		/* layer 3 destination that needs a next hop */
 	__u32 inbound;		/* 1: towards a host, 0: towards a peer */
 	__u32 len;		/* bytes that follow; a longer packet is not handed over */
@@ -493,7 +489,7 @@ _Static_assert(sizeof(struct rsip_bind) == 64, "hidden padding");
 _Static_assert(sizeof(struct rsip_remote_key) == 12, "hidden padding");
 _Static_assert(sizeof(struct rsip_peer_key) == 8, "hidden padding");
 _Static_assert(sizeof(struct rsip_address) == 16, "hidden padding");
-_Static_assert(sizeof(struct rsip_client) == 24, "hidden padding");
+_Static_assert(sizeof(struct rsip_client) == 12, "hidden padding");
 _Static_assert(sizeof(struct rsip_grant_key) == 12, "hidden padding");
 _Static_assert(sizeof(struct rsip_grant) == 24, "hidden padding");
 _Static_assert(sizeof(struct rsip_echo_key) == 16, "hidden padding");

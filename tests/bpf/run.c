@@ -307,7 +307,7 @@ static void fill(struct world *w)
 		fill_address(w, &world_addresses[i]);
 	for (__u32 i = 0; i < WORLD_CLIENTS; i++)
 		set(w->skel->maps.rsip_clients, &(__be32){ pkt_addr(world_clients[i]) },
-		    &(struct rsip_client){ .client_id = i + 1, .binds = 1 });
+		    &(struct rsip_client){ .client_id = i + 1 });
 	fill_hops(w);
 	fill_realm(w);
 	for (size_t i = 0; i < WORLD_BINDS; i++)

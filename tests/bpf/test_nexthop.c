@@ -7,6 +7,7 @@
 #include <arpa/inet.h>
 #include <netinet/ip.h>
 #include <poll.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -24,12 +25,37 @@ static struct netlink *netlink;
 static struct nexthops *nh;
 static struct nexthop_slot slots[SLOTS];
 static struct rsip_route routes[ROUTES];
+static struct nexthop_host hosts[2 * SLOTS];
+static unsigned int host_count, moves;
+
+static struct nexthop_host *find(__be32 addr, void *arg)
+{
+	(void)arg;
+	for (unsigned int i = 0; i < host_count; i++)
+		if (hosts[i].via && hosts[i].addr == addr)
+			return &hosts[i];
+	return NULL;
+}
+
+static void moved(struct nexthop_host *host, void *arg)
+{
+	(void)host;
+	(void)arg;
+	moves++;
+}
+
+static const struct nexthop_calls calls = { .find = find, .moved = moved };
+
+static void open_on(const struct config *config)
+{
+	cr_assert_eq(netlink_open(&netlink), 0);
+	cr_assert_eq(nexthops_new(config, netlink, &calls, slots, SLOTS, routes, &nh), 0);
+}
 
 static void open_all(void)
 {
 	net_enter();
-	cr_assert_eq(netlink_open(&netlink), 0);
-	cr_assert_eq(nexthops_new(net_config(), netlink, slots, SLOTS, routes, &nh), 0);
+	open_on(net_config());
 }
 
 static void close_all(void)
@@ -44,6 +70,7 @@ TestSuite(nexthop, .init = open_all, .fini = close_all);
 
 struct wanted {
 	uint32_t slot;
+	const struct nexthop_host *host;	/* its slot instead */
 	struct rsip_nexthop hop;
 	bool ticks;		/* let time pass as well */
 };
@@ -61,7 +88,9 @@ static bool reached(void *arg)
 {
 	const struct wanted *wanted = arg;
 
-	return !memcmp(&slots[wanted->slot].hop, &wanted->hop, sizeof(wanted->hop));
+	uint32_t slot = wanted->host ? nexthop_host_slot(wanted->host) : wanted->slot;
+
+	return !memcmp(&slots[slot].hop, &wanted->hop, sizeof(wanted->hop));
 }
 
 static struct rsip_nexthop way(const char *device, const char *src, const char *dst)
@@ -88,7 +117,7 @@ static const struct rsip_nexthop rejected = { .state = RSIP_NEXTHOP_REJECT };
 
 static void expect(uint32_t slot, struct rsip_nexthop hop)
 {
-	struct wanted wanted = { slot, hop, false };
+	struct wanted wanted = { slot, NULL, hop, false };
 
 	cr_assert(net_until(step, reached, &wanted), "slot %u: state %u ifindex %u mtu %u", slot,
 		  slots[slot].hop.state, slots[slot].hop.ifindex, slots[slot].hop.mtu);
@@ -96,9 +125,17 @@ static void expect(uint32_t slot, struct rsip_nexthop hop)
 
 static void expect_in_time(uint32_t slot, struct rsip_nexthop hop)
 {
-	struct wanted wanted = { slot, hop, true };
+	struct wanted wanted = { slot, NULL, hop, true };
 
 	cr_assert(net_until(step, reached, &wanted), "slot %u: state %u", slot, slots[slot].hop.state);
+}
+
+static void expect_host(const struct nexthop_host *host, struct rsip_nexthop hop, bool ticks)
+{
+	struct wanted wanted = { 0, host, hop, ticks };
+
+	cr_assert(net_until(step, reached, &wanted), "slot %u: state %u", nexthop_host_slot(host),
+		  slots[nexthop_host_slot(host)].hop.state);
 }
 
 /* --- packets as the data plane hands them over --------------------------------------------- */
@@ -114,10 +151,10 @@ static uint16_t checksum(const uint8_t *header)
 }
 
 /* 60 bytes: protocol, addresses and a mark that tells one packet from another. */
-static struct rsip_event_resolve packet(bool inbound, uint32_t slot, const char *src, const char *dst, uint8_t mark)
+static struct rsip_event_resolve packet(bool inbound, const char *src, const char *dst, uint8_t mark)
 {
 	struct rsip_event_resolve event = {
-		.kind = RSIP_EVENT_RESOLVE, .nexthop = slot, .dst = net_addr(dst), .inbound = inbound, .len = 60,
+		.kind = RSIP_EVENT_RESOLVE, .dst = net_addr(dst), .inbound = inbound, .len = 60,
 	};
 	struct iphdr ip = {
 		.version = 4, .ihl = 5, .tot_len = htons(60), .id = 0, .frag_off = htons(IP_DF), .ttl = 61,
@@ -172,74 +209,81 @@ static unsigned int route_count(void)
 
 /* --- hosts ------------------------------------------------------------------------------------ */
 
-static uint32_t add_host(const char *addr)
+static struct nexthop_host *add_host(const char *addr)
 {
-	uint32_t slot;
+	struct nexthop_host *host = &hosts[host_count++];
 
-	cr_assert_eq(nexthop_host_add(nh, net_addr(addr), &slot), 0);
-	return slot;
+	*host = (struct nexthop_host){ .addr = net_addr(addr) };
+	nexthop_host_add(nh, host);
+	return host;
+}
+
+static void remove_host(struct nexthop_host *host)
+{
+	nexthop_host_remove(nh, host);
+	host->via = NULL;
 }
 
 /* covers: IN-19 */
 Test(nexthop, host_is_found_at_registration)
 {
-	expect(add_host("10.0.0.5"), to_host());
+	expect_host(add_host("10.0.0.5"), to_host(), false);
 }
 
 Test(nexthop, host_that_moves_to_another_mac_is_followed)
 {
 	struct rsip_nexthop moved = to_host();
-	uint32_t slot = add_host("10.0.0.5");
+	struct nexthop_host *host = add_host("10.0.0.5");
 
-	expect(slot, moved);
+	expect_host(host, moved, false);
 	net_outside("echo 1 > /proc/sys/net/ipv4/conf/x0/arp_notify; ip link set x0 address 02:00:00:00:00:77");
 	net_mac("02:00:00:00:00:77", moved.dst);
-	expect(slot, moved);
+	expect_host(host, moved, false);
 }
 
 Test(nexthop, link_down_and_up)
 {
-	uint32_t slot = add_host("10.0.0.5");
+	struct nexthop_host *host = add_host("10.0.0.5");
 
-	expect(slot, to_host());
+	expect_host(host, to_host(), false);
 	net_run("ip link set lan0 down");
-	expect_in_time(slot, unresolved);
+	expect_host(host, unresolved, true);
 	net_run("ip link set lan0 up");
-	expect_in_time(slot, to_host());
+	expect_host(host, to_host(), true);
 	net_outside("ip link set x0 down");
-	expect_in_time(slot, unresolved);
+	expect_host(host, unresolved, true);
 	net_outside("ip link set x0 up");
-	expect_in_time(slot, to_host());
+	expect_host(host, to_host(), true);
 }
 
 Test(nexthop, mtu_and_own_mac_follow_the_link)
 {
 	struct rsip_nexthop hop = to_host();
-	uint32_t slot = add_host("10.0.0.5");
+	struct nexthop_host *host = add_host("10.0.0.5");
 
-	expect(slot, hop);
+	expect_host(host, hop, false);
 	net_run("ip link set lan0 mtu 1400");
 	hop.mtu = 1400;
-	expect(slot, hop);
+	expect_host(host, hop, false);
 	net_run("ip link set lan0 address 02:00:00:00:00:99");
 	net_mac("02:00:00:00:00:99", hop.src);
-	expect(slot, hop);
+	expect_host(host, hop, false);
 }
 
 Test(nexthop, host_behind_a_router_and_a_new_route_to_it)
 {
 	struct rsip_nexthop hop = to_host();
-	uint32_t slot;
+	struct nexthop_host *host;
 
 	net_run("ip route add 10.9.0.0/16 via 10.0.0.5");
-	slot = add_host("10.9.1.1");
-	expect(slot, hop);
+	host = add_host("10.9.1.1");
+	expect_host(host, hop, false);
 	net_run("ip neigh add 10.0.0.7 lladdr 02:00:00:00:00:07 dev lan0");
 	net_run("ip route add 10.9.1.0/24 via 10.0.0.7");
 	net_mac("02:00:00:00:00:07", hop.dst);
-	expect(slot, hop);
+	expect_host(host, hop, false);
 	net_run("ip route del 10.9.1.0/24");
-	expect(slot, to_host());
+	expect_host(host, to_host(), false);
 }
 
 Test(nexthop, static_neighbour_stays_static)
@@ -248,17 +292,24 @@ Test(nexthop, static_neighbour_stays_static)
 
 	net_run("ip neigh add 10.0.0.8 lladdr 02:00:00:00:00:08 dev lan0 nud permanent");
 	net_mac("02:00:00:00:00:08", hop.dst);
-	expect(add_host("10.0.0.8"), hop);
+	expect_host(add_host("10.0.0.8"), hop, false);
 	net_run("ip neigh show 10.0.0.8 | grep -q PERMANENT");
 }
 
+/* And for a minute more: it may come back. */
 Test(nexthop, kernel_keeps_a_host_fresh_until_it_is_removed)
 {
-	uint32_t slot = add_host("10.0.0.5");
+	struct nexthop_host *host = add_host("10.0.0.5");
+	uint64_t now = net_now();
+	uint32_t slot;
 
-	expect(slot, to_host());
+	expect_host(host, to_host(), false);
 	net_run("ip neigh show 10.0.0.5 | grep -q managed");
-	nexthop_host_remove(nh, slot);
+	slot = nexthop_host_slot(host);
+	remove_host(host);
+	cr_assert_eq(slots[slot].hop.state, RSIP_NEXTHOP_VALID);
+	for (unsigned int s = 0; s <= 60; s++)
+		nexthops_tick(nh, now += 1000);
 	cr_assert_arr_eq(&slots[slot].hop, &unresolved, sizeof(unresolved));
 	net_run("ip neigh show 10.0.0.5 | grep -qv managed");
 }
@@ -268,14 +319,14 @@ Test(nexthop, neighbour_that_is_flushed_is_found_again)
 	struct rsip_event_resolve event;
 	int sniffer = net_sniff("x0");
 	struct rsip_nexthop hop = to_host();
-	uint32_t slot = add_host("10.0.0.5");
+	struct nexthop_host *host = add_host("10.0.0.5");
 
-	expect(slot, hop);
+	expect_host(host, hop, false);
 	net_run("ip neigh flush to 10.0.0.5 nud all");
-	expect(slot, unresolved);
-	event = packet(true, slot, "10.0.0.1", "10.0.0.5", 1);
+	expect_host(host, unresolved, false);
+	event = packet(true, "10.0.0.1", "10.0.0.5", 1);
 	hand(&event);
-	expect(slot, hop);
+	expect_host(host, hop, false);
 	expect_frame(sniffer, &event, &hop);
 	close(sniffer);
 }
@@ -285,19 +336,19 @@ Test(nexthop, handed_packets_to_a_host_arrive_once_and_unchanged)
 {
 	struct rsip_nexthop hop = to_host();
 	int sniffer = net_sniff("x0");
-	uint32_t slot = add_host("10.0.0.6");
+	struct nexthop_host *host = add_host("10.0.0.6");
 
 	/* Before the answer to the first ARP request can have been read: the slot is not filled. */
-	cr_assert_eq(slots[slot].hop.state, RSIP_NEXTHOP_UNRESOLVED);
+	cr_assert_eq(slots[nexthop_host_slot(host)].hop.state, RSIP_NEXTHOP_UNRESOLVED);
 	for (uint8_t mark = 1; mark <= 3; mark++) {
-		struct rsip_event_resolve event = packet(true, slot, "10.0.0.1", "10.0.0.6", mark);
+		struct rsip_event_resolve event = packet(true, "10.0.0.1", "10.0.0.6", mark);
 
 		hand(&event);
 	}
-	expect(slot, hop);
+	expect_host(host, hop, false);
 	/* In order: a packet that came twice would stand where the next one is awaited. */
 	for (uint8_t mark = 1; mark <= 3; mark++) {
-		struct rsip_event_resolve event = packet(true, slot, "10.0.0.1", "10.0.0.6", mark);
+		struct rsip_event_resolve event = packet(true, "10.0.0.1", "10.0.0.6", mark);
 
 		expect_frame(sniffer, &event, &hop);
 	}
@@ -323,75 +374,245 @@ Test(nexthop, hosts_that_may_not_be_reached_are_rejected)
 		uint32_t slot;
 
 		net_run("%s", cases[i].route);
-		slot = add_host(cases[i].host);
+		slot = nexthop_host_slot(add_host(cases[i].host));
 		cr_expect_arr_eq(&slots[slot].hop, &rejected, sizeof(rejected), "%s", cases[i].host);
 	}
 }
 
 Test(nexthop, host_that_was_rejected_comes_back_with_a_route)
 {
-	uint32_t slot = add_host("10.9.0.1");
+	struct nexthop_host *host = add_host("10.9.0.1");
 
-	expect(slot, rejected);
+	expect_host(host, rejected, false);
 	net_run("ip route add 10.9.0.0/16 via 10.0.0.5");
-	expect(slot, to_host());
+	expect_host(host, to_host(), false);
 }
 
 Test(nexthop, host_that_does_not_answer_is_rejected_and_tried_again)
 {
 	struct rsip_event_resolve event;
-	uint32_t slot = add_host("10.0.0.50");
+	struct nexthop_host *host = add_host("10.0.0.50");
 
-	expect(slot, rejected);
-	expect_in_time(slot, unresolved);
+	expect_host(host, rejected, false);
+	expect_host(host, unresolved, true);
 	net_outside("ip addr add 10.0.0.50/24 dev x0");
-	event = packet(true, slot, "10.0.0.1", "10.0.0.50", 1);
+	event = packet(true, "10.0.0.1", "10.0.0.50", 1);
 	hand(&event);
-	expect(slot, to_host());
+	expect_host(host, to_host(), false);
 }
 
-Test(nexthop, event_for_a_slot_that_ended_sends_nothing)
+Test(nexthop, event_for_a_host_that_is_gone_sends_nothing)
 {
 	struct rsip_nexthop hop = to_host();
 	int sniffer = net_sniff("x0");
-	uint32_t gone = add_host("10.0.0.6"), other = add_host("10.0.0.5");
-	struct rsip_event_resolve stale = packet(true, gone, "10.0.0.1", "10.0.0.6", 1);
-	struct rsip_event_resolve foreign = packet(true, other, "10.0.0.1", "10.0.0.6", 2);
-	struct rsip_event_resolve beyond = packet(true, SLOTS, "10.0.0.1", "10.0.0.6", 3);
-	struct rsip_event_resolve good = packet(true, other, "10.0.0.1", "10.0.0.5", 4);
+	struct nexthop_host *gone = add_host("10.0.0.6");
+	struct rsip_event_resolve stale = packet(true, "10.0.0.1", "10.0.0.6", 1);
+	struct rsip_event_resolve good = packet(true, "10.0.0.1", "10.0.0.5", 2);
 
-	nexthop_host_remove(nh, gone);
+	add_host("10.0.0.5");
+	remove_host(gone);
 	hand(&stale);
-	hand(&foreign);
-	hand(&beyond);
 	hand(&good);
 	expect_frame(sniffer, &good, &hop);
 	close(sniffer);
 }
 
+/* More neighbours than slots: the last one's packets go through the daemon. Idle ones make room. */
 Test(nexthop, slots_run_out)
 {
-	uint32_t slot, count = 0;
+	struct rsip_event_resolve event = packet(true, "10.0.0.1", "10.0.0.5", 1);
+	struct rsip_nexthop hop = to_host();
+	int sniffer = net_sniff("x0");
+	struct nexthop_host *last;
 
-	while (nexthop_host_add(nh, htonl(0x0a000100 + count), &slot) == 0)
-		count++;
-	cr_assert_eq(count, SLOTS - 3, "%u", count);	/* three are the fixed ones */
+	net_run("ip route add 10.0.1.0/24 dev lan0; for i in $(seq 0 59); do "
+		"ip neigh add 10.0.1.$i lladdr 02:00:00:00:00:07 dev lan0 nud permanent; done");
+	for (unsigned int i = 0; i < SLOTS - 4; i++) {		/* four are the fixed ones */
+		char addr[32];
+
+		sprintf(addr, "10.0.1.%u", i);
+		cr_assert_geq(nexthop_host_slot(add_host(addr)), 4);
+	}
+	last = add_host("10.0.0.5");
+	cr_assert_arr_eq(&slots[nexthop_host_slot(last)].hop, &unresolved, sizeof(unresolved));
+	hand(&event);
+	expect_frame(sniffer, &event, &hop);
+	cr_assert_arr_eq(&slots[nexthop_host_slot(last)].hop, &unresolved, sizeof(unresolved));
+	remove_host(&hosts[7]);
+	hand(&event);
+	expect_host(last, hop, false);
+	close(sniffer);
+}
+
+/* --- hosts that share a neighbour ---------------------------------------------------------------- */
+
+static void route_to_hosts(void)
+{
+	net_run("ip route add 10.9.0.0/16 via 10.0.0.5");
+}
+
+/* covers: IN-19 */
+Test(nexthop, hosts_behind_one_router_share_a_slot)
+{
+	struct nexthop_host *a, *b, *direct;
+
+	route_to_hosts();
+	a = add_host("10.9.1.1");
+	b = add_host("10.9.2.2");
+	direct = add_host("10.0.0.6");
+	expect_host(a, to_host(), false);
+	expect_host(direct, to_host(), false);
+	cr_expect_eq(nexthop_host_slot(a), nexthop_host_slot(b));
+	cr_expect_neq(nexthop_host_slot(a), nexthop_host_slot(direct));
+	remove_host(a);
+	expect_host(b, to_host(), false);
+	cr_expect_eq(moves, 0);
+}
+
+/* One of two hosts is led elsewhere: it gets another slot, and the one they shared never says anything else. */
+Test(nexthop, only_the_host_whose_route_changes_moves)
+{
+	struct rsip_nexthop other = to_host();
+	struct nexthop_host *a, *b;
+	uint32_t shared;
+
+	route_to_hosts();
+	a = add_host("10.9.1.1");
+	b = add_host("10.9.2.2");
+	expect_host(a, to_host(), false);
+	shared = nexthop_host_slot(a);
+	net_mac("02:00:00:00:00:07", other.dst);
+	net_run("ip neigh add 10.0.0.7 lladdr 02:00:00:00:00:07 dev lan0 nud permanent; ip route add 10.9.1.0/24 via 10.0.0.7");
+	expect_host(a, other, false);
+	cr_expect_eq(moves, 1);
+	cr_expect_eq(nexthop_host_slot(b), shared);
+	expect_host(b, to_host(), false);
+	net_run("ip route del 10.9.1.0/24");
+	expect_host(a, to_host(), false);
+	cr_expect_eq(nexthop_host_slot(a), shared);
+	cr_expect_eq(moves, 2);
+}
+
+/* --- after another daemon --------------------------------------------------------------------------- */
+
+/* Another daemon takes over the memory, the hosts and the slot that the binds of each name. */
+static void restart(void)
+{
+	uint32_t before[2 * SLOTS];
+
+	for (unsigned int i = 0; i < host_count; i++)
+		before[i] = nexthop_host_slot(&hosts[i]);
+	close_all();
+	open_on(net_config());
+	for (unsigned int i = 0; i < host_count; i++)
+		nexthop_host_adopt(nh, &hosts[i], before[i]);
+	moves = 0;
+}
+
+static void settle(void)
+{
+	nexthops_settle(nh, net_now());
+	nexthops_ready(nh, net_now());
+}
+
+Test(nexthop, another_daemon_changes_nothing)
+{
+	struct rsip_event_resolve event = packet(false, "203.0.113.10", "203.0.113.2", 1);
+	static struct nexthop_slot before[SLOTS];
+	static struct rsip_route routes_before[ROUTES];
+	struct nexthop_host *a;
+	uint32_t shared;
+
+	route_to_hosts();
+	a = add_host("10.9.1.1");
+	expect_host(add_host("10.9.2.2"), to_host(), false);
+	expect_host(add_host("10.0.0.6"), to_host(), false);
+	hand(&event);
+	expect(slot_of_route("203.0.113.2"), to_peer());
+	shared = nexthop_host_slot(a);
+	memcpy(before, slots, sizeof(before));
+	memcpy(routes_before, routes, sizeof(routes));
+	restart();
+	settle();
+	cr_expect_arr_eq(slots, before, sizeof(before));
+	cr_expect_arr_eq(routes, routes_before, sizeof(routes));
+	cr_expect_eq(moves, 0);
+	cr_expect_eq(nexthop_host_slot(a), shared);
+	/* And they are known by name again. */
+	cr_expect_eq(nexthop_host_slot(add_host("10.9.3.3")), shared);
+}
+
+/* Routing changed while no daemon ran, for one of two hosts that share a slot. */
+static void change_meanwhile(unsigned int which)
+{
+	struct rsip_nexthop other = to_host();
+	uint32_t shared;
+
+	route_to_hosts();
+	add_host("10.9.0.1");
+	add_host("10.9.1.1");
+	expect_host(&hosts[0], to_host(), false);
+	shared = nexthop_host_slot(&hosts[0]);
+	net_mac("02:00:00:00:00:07", other.dst);
+	net_run("ip neigh add 10.0.0.7 lladdr 02:00:00:00:00:07 dev lan0 nud permanent; "
+		"ip route add 10.9.%u.0/24 via 10.0.0.7", which);
+	restart();
+	expect(shared, to_host());
+	settle();
+	expect_host(&hosts[which], other, false);
+	cr_expect_eq(moves, 1);
+	cr_expect_eq(nexthop_host_slot(&hosts[!which]), shared);
+	expect(shared, to_host());
+}
+
+/* Whoever is looked at first does not decide what the slot says. */
+Test(nexthop, another_daemon_finds_the_way_of_the_first_changed)
+{
+	change_meanwhile(0);
+}
+
+Test(nexthop, another_daemon_finds_the_way_of_the_second_changed)
+{
+	change_meanwhile(1);
+}
+
+/* The kernel knows nothing of the router any more: what the slot says goes on until it does. */
+Test(nexthop, another_daemon_goes_on_with_what_it_found)
+{
+	struct rsip_nexthop other = to_host();
+	struct nexthop_host *a, *b;
+
+	route_to_hosts();
+	a = add_host("10.9.1.1");
+	b = add_host("10.9.2.2");
+	expect_host(a, to_host(), false);
+	nexthops_release(nh);
+	net_outside("ip link set x0 arp off");
+	net_run("ip neigh flush to 10.0.0.5 nud all");
+	restart();
+	settle();
+	expect_host(a, to_host(), false);
+	expect_host(b, to_host(), false);
+	net_mac("02:00:00:00:00:08", other.dst);
+	net_run("ip neigh replace 10.0.0.5 lladdr 02:00:00:00:00:08 dev lan0 nud permanent");
+	expect_host(a, other, false);
+	expect_host(b, other, false);
 }
 
 /* Interfaces that come back with another index: hosts and peers are found there. covers: IN-19 */
 Test(nexthop, interfaces_made_anew)
 {
-	struct rsip_event_resolve event = packet(false, UINT32_MAX, "203.0.113.10", "203.0.113.2", 1);
-	uint32_t slot = add_host("10.0.0.5");
+	struct rsip_event_resolve event = packet(false, "203.0.113.10", "203.0.113.2", 1);
+	struct nexthop_host *host = add_host("10.0.0.5");
 	unsigned int lan = if_nametoindex("lan0");
 
-	expect(slot, to_host());
+	expect_host(host, to_host(), false);
 	hand(&event);
 	expect(slot_of_route("203.0.113.2"), to_peer());
 	cr_expect_not(nexthops_moved(nh));
 	net_anew();
 	cr_assert_neq(if_nametoindex("lan0"), lan);
-	expect(slot, to_host());
+	expect_host(host, to_host(), false);
 	cr_expect(nexthops_moved(nh));
 	cr_expect_not(nexthops_moved(nh));
 	hand(&event);
@@ -408,8 +629,7 @@ static void open_vlan(void)
 	net_vlan();
 	config = net_config();
 	config->private_interfaces = &vlan_interface;
-	cr_assert_eq(netlink_open(&netlink), 0);
-	cr_assert_eq(nexthops_new(config, netlink, slots, SLOTS, routes, &nh), 0);
+	open_on(config);
 }
 
 /* The tag is pushed by the data plane, which sends by the device below. */
@@ -418,7 +638,7 @@ Test(nexthop_vlan, host_on_a_vlan, .init = open_vlan, .fini = close_all)
 	struct rsip_nexthop hop = to_host();
 
 	hop.vlan[0] = (struct rsip_vlan){ htons(ETH_P_8021Q), htons(7) };
-	expect(add_host("10.7.0.5"), hop);
+	expect_host(add_host("10.7.0.5"), hop, false);
 }
 
 static struct config_interface qinq_interface = { .name = "lan0.100.7" };
@@ -431,22 +651,21 @@ static void open_qinq(void)
 	net_qinq();
 	config = net_config();
 	config->private_interfaces = &qinq_interface;
-	cr_assert_eq(netlink_open(&netlink), 0);
-	cr_assert_eq(nexthops_new(config, netlink, slots, SLOTS, routes, &nh), 0);
+	open_on(config);
 }
 
 /* A VLAN on a provider's VLAN. The events tell of the upper one only; both tags must last. covers: IN-24 */
 Test(nexthop_vlan, host_behind_two_tags, .init = open_qinq, .fini = close_all)
 {
 	struct rsip_nexthop hop = to_host();
-	uint32_t slot = add_host("10.8.0.5");
+	struct nexthop_host *host = add_host("10.8.0.5");
 
 	hop.vlan[0] = (struct rsip_vlan){ htons(ETH_P_8021AD), htons(100) };
 	hop.vlan[1] = (struct rsip_vlan){ htons(ETH_P_8021Q), htons(7) };
-	expect(slot, hop);
+	expect_host(host, hop, false);
 	net_run("ip link set lan0.100.7 mtu 1400");
 	hop.mtu = 1400;
-	expect(slot, hop);
+	expect_host(host, hop, false);
 }
 
 /* --- peers --------------------------------------------------------------------------------------- */
@@ -455,8 +674,8 @@ Test(nexthop_vlan, host_behind_two_tags, .init = open_qinq, .fini = close_all)
 Test(nexthop, handed_packet_to_a_peer_arrives_once_and_fills_the_cache)
 {
 	struct rsip_nexthop hop = to_peer();
-	struct rsip_event_resolve first = packet(false, UINT32_MAX, "203.0.113.10", "203.0.113.2", 1);
-	struct rsip_event_resolve second = packet(false, UINT32_MAX, "203.0.113.10", "203.0.113.2", 2);
+	struct rsip_event_resolve first = packet(false, "203.0.113.10", "203.0.113.2", 1);
+	struct rsip_event_resolve second = packet(false, "203.0.113.10", "203.0.113.2", 2);
 	int sniffer = net_sniff("y0");
 	uint32_t slot;
 
@@ -476,7 +695,7 @@ Test(nexthop, peers_behind_one_router_share_a_slot)
 
 	net_run("ip route add default via 203.0.113.3");
 	for (size_t i = 0; i < 3; i++) {
-		struct rsip_event_resolve event = packet(false, UINT32_MAX, "203.0.113.10", peers[i], 1);
+		struct rsip_event_resolve event = packet(false, "203.0.113.10", peers[i], 1);
 
 		hand(&event);
 	}
@@ -492,14 +711,14 @@ Test(nexthop, peers_that_may_not_be_reached_are_rejected_for_a_while)
 		"10.0.0.5", "10.0.0.1", "203.0.113.1", "127.0.0.1", "203.0.113.255", "255.255.255.255",
 		"224.0.0.5", "10.9.0.1", "192.0.2.1", "192.0.3.1",
 	};
-	struct rsip_event_resolve good = packet(false, UINT32_MAX, "203.0.113.10", "203.0.113.2", 9);
+	struct rsip_event_resolve good = packet(false, "203.0.113.10", "203.0.113.2", 9);
 	int x = net_sniff("x0"), y = net_sniff("y0");
 	struct rsip_nexthop hop = to_peer();
 	uint64_t now = net_now();
 
 	net_run("ip route add 10.9.0.0/16 via 10.0.0.5; ip route add blackhole 192.0.3.0/24");
 	for (size_t i = 0; i < sizeof(peers) / sizeof(peers[0]); i++) {
-		struct rsip_event_resolve event = packet(false, UINT32_MAX, "203.0.113.10", peers[i], 1);
+		struct rsip_event_resolve event = packet(false, "203.0.113.10", peers[i], 1);
 		uint32_t slot;
 
 		hand(&event);
@@ -515,7 +734,8 @@ Test(nexthop, peers_that_may_not_be_reached_are_rejected_for_a_while)
 	nexthops_tick(nh, now + 2000);
 	for (size_t i = 0; i < sizeof(peers) / sizeof(peers[0]); i++)
 		cr_expect_eq(slot_of_route(peers[i]), UINT32_MAX, "%s", peers[i]);
-	good = packet(true, add_host("10.0.0.5"), "10.0.0.1", "10.0.0.5", 7);
+	add_host("10.0.0.5");
+	good = packet(true, "10.0.0.1", "10.0.0.5", 7);
 	hop = to_host();
 	hand(&good);
 	expect_frame(x, &good, &hop);		/* nor here */
@@ -525,7 +745,7 @@ Test(nexthop, peers_that_may_not_be_reached_are_rejected_for_a_while)
 
 Test(nexthop, peer_that_does_not_answer_is_rejected_and_tried_again)
 {
-	struct rsip_event_resolve event = packet(false, UINT32_MAX, "203.0.113.10", "203.0.113.50", 1);
+	struct rsip_event_resolve event = packet(false, "203.0.113.10", "203.0.113.50", 1);
 	int sniffer = net_sniff("y0");
 	struct rsip_nexthop hop = to_peer();
 	uint32_t slot;
@@ -537,7 +757,7 @@ Test(nexthop, peer_that_does_not_answer_is_rejected_and_tried_again)
 	expect(slot, rejected);		/* not tried before its time */
 	expect_in_time(slot, unresolved);
 	net_outside("ip addr add 203.0.113.50/24 dev y0");
-	event = packet(false, slot, "203.0.113.10", "203.0.113.50", 2);
+	event = packet(false, "203.0.113.10", "203.0.113.50", 2);
 	hand(&event);
 	expect(slot, hop);
 	expect_frame(sniffer, &event, &hop);
@@ -546,8 +766,8 @@ Test(nexthop, peer_that_does_not_answer_is_rejected_and_tried_again)
 
 Test(nexthop, changed_routes_empty_the_cache_where_they_apply)
 {
-	struct rsip_event_resolve near = packet(false, UINT32_MAX, "203.0.113.10", "203.0.113.2", 1);
-	struct rsip_event_resolve far = packet(false, UINT32_MAX, "203.0.113.10", "198.51.100.1", 1);
+	struct rsip_event_resolve near = packet(false, "203.0.113.10", "203.0.113.2", 1);
+	struct rsip_event_resolve far = packet(false, "203.0.113.10", "198.51.100.1", 1);
 	struct wanted wanted = { 0 };
 
 	net_run("ip route add default via 203.0.113.3");
@@ -581,7 +801,7 @@ Test(nexthop, full_set_replaces_one_way_after_another)
 
 	net_run("ip route add default via 203.0.113.3");
 	for (unsigned int i = 0; i < 6; i++) {
-		struct rsip_event_resolve event = packet(false, UINT32_MAX, "203.0.113.10", "203.0.113.2", 1);
+		struct rsip_event_resolve event = packet(false, "203.0.113.10", "203.0.113.2", 1);
 
 		event.dst = in_set(7, i);
 		hand(&event);
@@ -596,7 +816,7 @@ Test(nexthop, full_set_replaces_one_way_after_another)
 /* Ten minutes without any change: each route was looked up again, and an unused hop is given back. */
 Test(nexthop, routes_age_and_unused_hops_are_forgotten)
 {
-	struct rsip_event_resolve event = packet(false, UINT32_MAX, "203.0.113.10", "203.0.113.2", 1);
+	struct rsip_event_resolve event = packet(false, "203.0.113.10", "203.0.113.2", 1);
 	uint64_t now = net_now();
 	uint32_t slot;
 

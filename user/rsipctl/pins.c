@@ -55,34 +55,146 @@ int pins_counters(const char *pin, json_t **out)
 	return err;
 }
 
+/* --- rsip_binds, mapped ---------------------------------------------------------------- */
+
+struct binds {
+	const struct rsip_bind *at;
+	size_t count;
+	__u32 tick;		/* now */
+};
+
+/* What rsip_tick() says now. Nothing but a program may read jiffies. */
+static int read_tick(__u32 *out)
+{
+	static const struct bpf_insn code[] = {
+		{ .code = BPF_JMP | BPF_CALL, .imm = BPF_FUNC_jiffies64 },
+		{ .code = BPF_ALU64 | BPF_RSH | BPF_K, .dst_reg = BPF_REG_0, .imm = RSIP_TICK_SHIFT },
+		{ .code = BPF_JMP | BPF_EXIT },
+	};
+	LIBBPF_OPTS(bpf_prog_load_opts, load, .prog_flags = BPF_F_SLEEPABLE);
+	LIBBPF_OPTS(bpf_test_run_opts, run);
+	int fd = bpf_prog_load(BPF_PROG_TYPE_SYSCALL, "rsip_tick", "GPL", code, sizeof(code) / sizeof(code[0]), &load), err;
+
+	if (fd < 0)
+		return fd;
+	err = bpf_prog_test_run_opts(fd, &run);
+	*out = run.retval;
+	close(fd);
+	return err;
+}
+
+static void binds_close(const struct binds *binds)
+{
+	if (binds->at)
+		munmap((void *)binds->at, binds->count * sizeof(*binds->at));
+}
+
+static int binds_open(const char *pin, struct binds *out)
+{
+	int fd = open_map(pin, "rsip_binds"), err;
+	struct bpf_map_info info = { 0 };
+	__u32 info_len = sizeof(info);
+	void *memory;
+
+	if (fd < 0)
+		return fd;
+	err = bpf_obj_get_info_by_fd(fd, &info, &info_len) ? -errno : 0;
+	if (!err && info.value_size != sizeof(*out->at))
+		err = -EPROTO;
+	memory = err ? MAP_FAILED : mmap(NULL, info.max_entries * sizeof(*out->at), PROT_READ, MAP_SHARED, fd, 0);
+	if (!err && memory == MAP_FAILED)
+		err = -errno;
+	close(fd);
+	if (err)
+		return err;
+	*out = (struct binds){ .at = memory, .count = info.max_entries };
+	err = read_tick(&out->tick);
+	if (err)
+		binds_close(out);
+	return err;
+}
+
+/* Those that have ended stay until the daemon takes them out of their slots. */
+static bool is_live(const struct binds *binds, size_t slot)
+{
+	return binds->at[slot].generation && !rsip_is_over(binds->at[slot].ends, binds->tick);
+}
+
 /* --- clients ------------------------------------------------------------------------- */
 
-static json_t *show_client(__be32 address, const struct rsip_client *client)
+struct owners {			/* whose the live binds are, in order */
+	__be32 *list;
+	size_t count;
+};
+
+static int by_address(const void *a, const void *b)
+{
+	const __be32 *left = a, *right = b;
+
+	return *left == *right ? 0 : *left < *right ? -1 : 1;
+}
+
+static int owners_read(const char *pin, struct owners *out)
+{
+	struct binds binds;
+	int err = binds_open(pin, &binds);
+
+	if (err)
+		return err;
+	out->list = malloc(binds.count * sizeof(*out->list));
+	for (size_t slot = 0; slot < binds.count && out->list; slot++) {
+		if (is_live(&binds, slot))
+			out->list[out->count++] = binds.at[slot].client;
+	}
+	binds_close(&binds);
+	if (!out->list)
+		return -ENOMEM;
+	qsort(out->list, out->count, sizeof(*out->list), by_address);
+	return 0;
+}
+
+static size_t owners_count(const struct owners *owners, __be32 client)
+{
+	const __be32 *end = owners->list + owners->count, *first, *last;
+
+	first = last = bsearch(&client, owners->list, owners->count, sizeof(client), by_address);
+	if (!first)
+		return 0;
+	while (first > owners->list && first[-1] == client)
+		first--;
+	while (last < end && *last == client)
+		last++;
+	return (size_t)(last - first);
+}
+
+static json_t *show_client(__be32 address, const struct rsip_client *client, size_t binds)
 {
 	char interface[IF_NAMESIZE];
 
 	return json_pack("{sI so sI ss?}", "client_id", (json_int_t)client->client_id, "client", show_addr(address),
-			 "binds", (json_int_t)client->binds, "interface", if_indextoname(client->ifindex, interface));
+			 "binds", (json_int_t)binds, "interface", if_indextoname(client->ifindex, interface));
 }
 
 int pins_clients(const char *pin, json_t **out)
 {
-	int fd = open_map(pin, "rsip_clients");
+	int fd = open_map(pin, "rsip_clients"), err;
 	__be32 key, *previous = NULL;
+	struct owners owners = { 0 };
 	struct rsip_client client;
-	json_t *list;
 
 	if (fd < 0)
 		return fd;
-	list = json_array();
-	while (!bpf_map_get_next_key(fd, previous, &key)) {
+	err = owners_read(pin, &owners);
+	if (!err)
+		*out = json_array();
+	while (!err && !bpf_map_get_next_key(fd, previous, &key)) {
 		if (!bpf_map_lookup_elem(fd, &key, &client))
-			json_array_append_new(list, show_client(key, &client));
+			json_array_append_new(*out, show_client(key, &client, owners_count(&owners, key)));
 		previous = &key;
 	}
+	free(owners.list);
 	close(fd);
-	*out = list;
-	return 0;
+	return err;
 }
 
 /* --- bindings ---------------------------------------------------------------------------- */
@@ -191,26 +303,6 @@ static json_t *show_client_id(int clients, __be32 address)
 	return json_integer(client.client_id);
 }
 
-/* What rsip_tick() says now. Nothing but a program may read jiffies. */
-static int read_tick(__u32 *out)
-{
-	static const struct bpf_insn code[] = {
-		{ .code = BPF_JMP | BPF_CALL, .imm = BPF_FUNC_jiffies64 },
-		{ .code = BPF_ALU64 | BPF_RSH | BPF_K, .dst_reg = BPF_REG_0, .imm = RSIP_TICK_SHIFT },
-		{ .code = BPF_JMP | BPF_EXIT },
-	};
-	LIBBPF_OPTS(bpf_prog_load_opts, load, .prog_flags = BPF_F_SLEEPABLE);
-	LIBBPF_OPTS(bpf_test_run_opts, run);
-	int fd = bpf_prog_load(BPF_PROG_TYPE_SYSCALL, "rsip_tick", "GPL", code, sizeof(code) / sizeof(code[0]), &load), err;
-
-	if (fd < 0)
-		return fd;
-	err = bpf_prog_test_run_opts(fd, &run);
-	*out = run.retval;
-	close(fd);
-	return err;
-}
-
 static uint8_t method_of(const struct rsip_bind *bind)
 {
 	if (bind->flags & RSIP_BIND_WHOLE)
@@ -218,17 +310,15 @@ static uint8_t method_of(const struct rsip_bind *bind)
 	return bind->flags & RSIP_BIND_IPSEC ? RSIP_METHOD_RSIPSEC : RSIP_METHOD_RSAP;
 }
 
-/* Without those that have ended: only the daemon takes them out of their slots. */
-static json_t *list_binds(const struct rsip_bind *binds, size_t max, __u32 tick, const struct leads *ports,
-			  const struct leads *spis, int clients)
+static json_t *list_binds(const struct binds *binds, const struct leads *ports, const struct leads *spis, int clients)
 {
 	json_t *list = json_array();
 	size_t port = 0, spi = 0;
 
-	for (uint32_t slot = 0; slot < max; slot++) {
-		const struct rsip_bind *bind = &binds[slot];
+	for (uint32_t slot = 0; slot < binds->count; slot++) {
+		const struct rsip_bind *bind = &binds->at[slot];
 
-		if (!bind->generation || rsip_is_over(bind->ends, tick))
+		if (!is_live(binds, slot))
 			continue;
 		json_array_append_new(list, json_pack("{so sI so so so so so so ss ss}",
 			"client_id", show_client_id(clients, bind->client),
@@ -247,39 +337,22 @@ static json_t *list_binds(const struct rsip_bind *binds, size_t max, __u32 tick,
 
 int pins_bindings(const char *pin, json_t **out)
 {
-	int fd = open_map(pin, "rsip_binds"), clients = -1, err;
-	struct bpf_map_info info = { 0 };
-	__u32 info_len = sizeof(info);
 	struct leads ports = { 0 }, spis = { 0 };
-	void *binds = MAP_FAILED;
-	size_t len = 0;
-	__u32 tick = 0;
+	struct binds binds = { 0 };
+	int clients, err = binds_open(pin, &binds);
 
-	if (fd < 0)
-		return fd;
-	err = bpf_obj_get_info_by_fd(fd, &info, &info_len) ? -errno : 0;
-	if (!err && info.value_size != sizeof(struct rsip_bind))
-		err = -EPROTO;
 	if (err)
-		goto out;
-	len = (size_t)info.max_entries * sizeof(struct rsip_bind);
-	binds = mmap(NULL, len, PROT_READ, MAP_SHARED, fd, 0);
-	err = binds == MAP_FAILED ? -errno : read_leads(pin, "rsip_ports", read_ports, &ports);
+		return err;
+	err = read_leads(pin, "rsip_ports", read_ports, &ports);
 	if (!err)
 		err = read_leads(pin, "rsip_spis", read_spis, &spis);
-	if (!err)
-		err = read_tick(&tick);
-	if (err)
-		goto out;
 	clients = open_map(pin, "rsip_clients");
-	*out = list_binds(binds, info.max_entries, tick, &ports, &spis, clients);
-out:
+	if (!err)
+		*out = list_binds(&binds, &ports, &spis, clients);
 	if (clients >= 0)
 		close(clients);
-	if (binds != MAP_FAILED)
-		munmap(binds, len);
+	binds_close(&binds);
 	free(ports.list);
 	free(spis.list);
-	close(fd);
 	return err;
 }

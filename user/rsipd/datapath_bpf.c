@@ -37,9 +37,8 @@
 #define SLOTS_OPEN	4096	/* so many at least does an SPI choose among: it is not to be guessed */
 
 struct host {
-	__be32 addr;
+	struct nexthop_host hop;	/* and its address */
 	struct rsip_client value;
-	uint32_t binds;
 	struct bind_slot *slots;	/* of its binds */
 	uint64_t rearm;			/* when violations are told again; 0: they are */
 	struct host *rearm_prev, *rearm_next;
@@ -115,10 +114,9 @@ static struct host *host_find(const struct datapath *dp, __be32 addr)
 
 static int host_store(const struct datapath *dp, struct host *host)
 {
-	host->value.binds = host->binds;
 	if (!dp->settled)
 		return 0;
-	return bpfmaps_put(dp->maps->fd[BPFMAP_CLIENTS], &host->addr, &host->value);
+	return bpfmaps_put(dp->maps->fd[BPFMAP_CLIENTS], &host->hop.addr, &host->value);
 }
 
 static int interface_of(const struct datapath *dp, __be32 gateway, uint32_t *ifindex)
@@ -132,19 +130,6 @@ static int interface_of(const struct datapath *dp, __be32 gateway, uint32_t *ifi
 	return -EADDRNOTAVAIL;
 }
 
-/* Before datapath_settle() a host may have a slot already, which its binds name. */
-static int host_nexthop(const struct datapath *dp, struct host *host)
-{
-	struct rsip_client known;
-
-	if (dp->settled)
-		return nexthop_host_add(dp->nexthops, host->addr, &host->value.nexthop);
-	if (!dp->adopt || bpf_map_lookup_elem(dp->maps->fd[BPFMAP_CLIENTS], &host->addr, &known))
-		known.nexthop = SLOT_NONE;
-	host->value.nexthop = known.nexthop;
-	return nexthop_host_adopt(dp->nexthops, host->addr, &host->value.nexthop);
-}
-
 int datapath_client_add(struct datapath *dp, __be32 client, __be32 gateway, uint32_t client_id)
 {
 	struct host *host;
@@ -155,22 +140,21 @@ int datapath_client_add(struct datapath *dp, __be32 client, __be32 gateway, uint
 	host = calloc(1, sizeof(*host));
 	if (!host)
 		return -ENOMEM;
-	host->addr = client;
+	host->hop.addr = client;
 	host->value.client_id = client_id;
 	err = interface_of(dp, gateway, &host->value.ifindex);
 	if (!err)
-		err = host_nexthop(dp, host);
+		err = host_store(dp, host);
 	if (err) {
 		free(host);
 		return err;
 	}
-	err = host_store(dp, host);
-	if (err) {
-		nexthop_host_remove(dp->nexthops, host->value.nexthop);
-		free(host);
-		return err;
-	}
-	table_add(&dp->hosts_by_addr, &host->by_addr, host->addr);
+	/* One that lives on goes where its binds say, until datapath_settle(). */
+	if (dp->settled)
+		nexthop_host_add(dp->nexthops, &host->hop);
+	else
+		nexthop_host_adopt(dp->nexthops, &host->hop, SLOT_NONE);
+	table_add(&dp->hosts_by_addr, &host->by_addr, client);
 	DL_APPEND(dp->hosts, host);
 	return 0;
 }
@@ -205,7 +189,7 @@ void datapath_client_remove(struct datapath *dp, __be32 client)
 	if (host->rearm)
 		DL_DELETE2(dp->told, host, rearm_prev, rearm_next);
 	bpf_map_delete_elem(dp->maps->fd[BPFMAP_CLIENTS], &client);
-	nexthop_host_remove(dp->nexthops, host->value.nexthop);
+	nexthop_host_remove(dp->nexthops, &host->hop);
 	table_remove(&dp->hosts_by_addr, &host->by_addr);
 	DL_DELETE(dp->hosts, host);
 	free(host);
@@ -544,6 +528,25 @@ static int on_slow(void *arg, void *data, size_t size)
 	return --dp->slow_budget ? 0 : -EAGAIN;
 }
 
+static struct nexthop_host *on_find(__be32 addr, void *arg)
+{
+	struct host *host = host_find(arg, addr);
+
+	return host ? &host->hop : NULL;
+}
+
+/* Packets see the one slot or the other, each of which leads to the host. */
+static void on_moved(struct nexthop_host *hop, void *arg)
+{
+	const struct host *host = container_of(hop, struct host, hop);
+	const struct datapath *dp = arg;
+	const struct bind_slot *b;
+
+	DL_FOREACH2(host->slots, b, host_next) {
+		__atomic_store_n(&dp->maps->binds[slot_of(dp, b)].nexthop, nexthop_host_slot(hop), __ATOMIC_RELEASE);
+	}
+}
+
 /* What is left keeps the descriptor readable. */
 static void drain(struct datapath *dp)
 {
@@ -575,7 +578,7 @@ static void bind_start(const struct datapath *dp, const struct bind_slot *b, con
 {
 	struct rsip_bind *to = &dp->maps->binds[slot_of(dp, b)], want = {
 		.bind_id = bind->bind_id, .client = bind->client, .gateway = bind->gateway, .addr = bind->addr,
-		.remote = bind->remote, .remote_port = bind->remote_port, .nexthop = b->host->value.nexthop,
+		.remote = bind->remote, .remote_port = bind->remote_port, .nexthop = nexthop_host_slot(&b->host->hop),
 		.tunnel = bind->tunnel == RSIP_TUNNEL_GRE ? RSIP_PROTO_GRE : RSIP_PROTO_IPIP,
 		.flags = bind_flags(bind),
 		.ends = clock_tick_at(dp->clock, bind->ends),
@@ -583,7 +586,7 @@ static void bind_start(const struct datapath *dp, const struct bind_slot *b, con
 	};
 
 	want.spi_first = want.spi_count ? bind->spis[0] : 0;
-	/* One that lives on: packets use it meanwhile. Its host may have moved to another next hop. */
+	/* One that lives on: packets use it meanwhile. */
 	if (to->generation == b->generation) {
 		struct rsip_bind is;
 
@@ -604,7 +607,6 @@ static void bind_start(const struct datapath *dp, const struct bind_slot *b, con
 static void host_join(struct host *host, struct bind_slot *b)
 {
 	b->host = host;
-	host->binds++;
 	DL_APPEND2(host->slots, b, host_prev, host_next);
 }
 
@@ -612,7 +614,6 @@ static void host_leave(struct bind_slot *b)
 {
 	if (!b->host)
 		return;
-	b->host->binds--;
 	DL_DELETE2(b->host->slots, b, host_prev, host_next);
 	b->host = NULL;
 }
@@ -634,6 +635,15 @@ static bool slot_adopt(struct datapath *dp, const struct datapath_bind *bind)
 	known = &dp->maps->binds[bind->slot];
 	return known->generation && known->client == bind->client && known->bind_id == bind->bind_id &&
 	       known->addr == bind->addr && slots_claim(&dp->free, bind->slot);
+}
+
+/* A host that lives on is reached as its binds say; they all say the same. */
+static void host_adopt(struct datapath *dp, struct host *host, uint32_t slot)
+{
+	if (host->slots)
+		return;
+	nexthop_host_remove(dp->nexthops, &host->hop);
+	nexthop_host_adopt(dp->nexthops, &host->hop, slot);
 }
 
 static bool slot_is_free(const struct datapath *dp, uint32_t slot)
@@ -692,6 +702,7 @@ int datapath_bind_add(struct datapath *dp, struct datapath_bind *bind)
 	if (slot_adopt(dp, bind)) {
 		b = &dp->binds[bind->slot];
 		*b = (struct bind_slot){ .generation = dp->maps->binds[bind->slot].generation, .whole = bind->whole };
+		host_adopt(dp, host, dp->maps->binds[bind->slot].nexthop);
 		known = adopt_entries(dp->adopt, bind->slot);
 	} else {
 		bind->slot = slot_take(dp, bind);
@@ -710,7 +721,6 @@ int datapath_bind_add(struct datapath *dp, struct datapath_bind *bind)
 		return err;
 	}
 	host_join(host, b);
-	host_store(dp, host);	/* replaces an element: takes no room */
 	bind_start(dp, b, bind);
 	return 0;
 }
@@ -731,11 +741,9 @@ void datapath_bind_extend(struct datapath *dp, const struct datapath_bind *bind)
 void datapath_bind_remove(struct datapath *dp, const struct datapath_bind *bind)
 {
 	struct bind_slot *b = bind_of(dp, bind);
-	struct host *host;
 
 	if (!b)
 		return;
-	host = b->host;
 	/* First the grants, so that another bind of the host takes over without a gap. */
 	grants_leave(dp, b);
 	bind_stop(dp, b);
@@ -745,8 +753,6 @@ void datapath_bind_remove(struct datapath *dp, const struct datapath_bind *bind)
 		drain(dp);
 	learn_bind_ended(dp->learn, bind->slot);
 	host_leave(b);
-	if (host)
-		host_store(dp, host);
 	slot_free(dp, b);
 }
 
@@ -1035,6 +1041,7 @@ static int find_interfaces(struct datapath *dp)
 
 static int open_parts(struct datapath *dp)
 {
+	const struct nexthop_calls calls = { .find = on_find, .moved = on_moved, .arg = dp };
 	struct bpfmaps *maps = dp->maps;
 	int err = slots_init(&dp->free, 0, maps->entries[BPFMAP_BINDS]);
 
@@ -1068,7 +1075,7 @@ static int open_parts(struct datapath *dp)
 	if (!err)
 		err = fill_devices(dp);
 	if (!err)
-		err = nexthops_new(dp->config, dp->netlink, maps->nexthops, maps->entries[BPFMAP_NEXTHOPS],
+		err = nexthops_new(dp->config, dp->netlink, &calls, maps->nexthops, maps->entries[BPFMAP_NEXTHOPS],
 				   maps->routes, &dp->nexthops);
 	if (err)
 		return err;

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- *   rsip_routes: peer -> slot \
- *                              slot -> hop -> neighbour (device, address -> MAC)
- *   client, bind: slot        /
+ *   bind of a host: slot      \
+ *                              slot = neighbour (device, address -> MAC)
+ *   rsip_routes: peer -> slot /
  *
- * A hop is the daemon's side of a slot of rsip_nexthops. The routes say through
- * which neighbour it goes; the neighbour's MAC address and its device's state
+ * A neighbour is the daemon's side of a slot of rsip_nexthops. The kernel's
+ * routes say who is reached through it; its MAC address and its device's state
  * make what the data plane reads.
  */
 #include "rsipd/nexthop.h"
@@ -29,22 +29,26 @@
 #include "rsipd/slots.h"
 #include "rsipd/split.h"
 
-#define REJECT_MS	2000	/* no way: not tried again before */
-#define IDLE_MS		60000	/* a hop that no route names is kept so long */
+#define REJECT_MS	2000	/* does not answer: not tried again before */
+#define IDLE_MS		60000	/* a neighbour that nobody uses is kept so long */
 #define TICK_MS		1000
 #define ROUTES		(RSIP_ROUTE_SETS * RSIP_ROUTE_WAYS)
 #define REFRESH_S	600	/* every route is looked up again after so many seconds */
 #define CHANGES_MAX	16	/* prefixes remembered one by one; more: everything */
 #define RECHECK_MAX	4096	/* hosts looked up again in one go */
-#define RECHECK_SCAN	65536	/* slots passed over in one go */
+#define RECHECK_SCAN	65536	/* hosts passed over in one go */
 #define NEIGH_VALID	(NUD_PERMANENT | NUD_NOARP | NUD_REACHABLE | NUD_PROBE | NUD_STALE | NUD_DELAY)
 
 /*
- * A destination that is refused has a route to one of these slots, which stay
- * REJECT. They are used for a second each, in turn; before one is used again
- * the routes to it are dropped, so a refusal lasts 2 to 3 seconds.
+ * The first slots stand for no neighbour. One stays unresolved: packets to whom
+ * it is the way pass through the daemon. The others stay REJECT: they are where
+ * those go who may not be reached, one of them for a second each, in turn;
+ * before it is used again everybody leaves it, so a refusal lasts 2 to 3 seconds.
  */
+#define UNRESOLVED_SLOT	0
+#define REJECT_FIRST	1
 #define REJECT_SLOTS	3
+#define FIXED_SLOTS	(REJECT_FIRST + REJECT_SLOTS)
 
 struct port {			/* a configured interface */
 	char name[IF_NAMESIZE];
@@ -52,32 +56,25 @@ struct port {			/* a configured interface */
 	struct netlink_link link;
 };
 
+enum neighbour_wait { WAIT_NO, WAIT_REJECTED, WAIT_IDLE };
+
 struct neighbour {
 	struct {
 		uint32_t ifindex;
 		__be32 addr;
 	} key;
-	struct port *port;
+	struct port *port;	/* NULL: nobody knows whose the slot is: a fixed one, an inherited one, or one of a device
+				 * that is no more */
+	uint32_t slot;
+	bool inherited;		/* the slot says what an earlier daemon found, until we know better */
 	bool valid, kept;	/* kept: the kernel was told to keep it fresh */
 	uint8_t mac[6];
-	struct hop *hops;	/* that go through it */
-	struct hop *peers;	/* the one of them that peers share, or NULL */
-	UT_hash_handle hh;
-};
-
-enum hop_kind { HOP_FREE, HOP_HOST, HOP_PEERS };
-enum hop_wait { WAIT_NO, WAIT_REJECTED, WAIT_IDLE };
-
-struct hop {
-	enum hop_kind kind;
-	enum hop_wait wait;
-	bool inherited;		/* the slot says what an earlier daemon found, until we know better */
-	__be32 dst;		/* HOP_HOST */
-	uint32_t refs;		/* HOP_PEERS: routes that name it */
+	uint32_t routes;	/* that name it */
+	struct nexthop_host *hosts;	/* that are reached through it */
+	enum neighbour_wait wait;
 	uint64_t deadline;	/* while waiting, ms */
-	struct neighbour *via;	/* NULL: no way known */
-	struct hop *prev, *next;		/* in via->hops */
-	struct hop *wait_prev, *wait_next;	/* in a queue, soonest first */
+	struct neighbour *wait_prev, *wait_next;	/* in a queue, soonest first */
+	UT_hash_handle hh;
 };
 
 struct changes {		/* what routes changed about */
@@ -86,21 +83,24 @@ struct changes {		/* what routes changed about */
 };
 
 struct nexthops {
+	struct nexthop_calls calls;
 	struct netlink *netlink;
 	struct port *ports;
 	size_t port_count;
 	struct nexthop_slot *slots;
 	uint32_t slot_count;
 	struct rsip_route *routes;
-	struct hop *hops;	/* by slot */
+	struct neighbour **by_slot;
+	struct neighbour *by_key;
+	struct neighbour fixed[FIXED_SLOTS];
 	struct slots free;
-	struct neighbour *neighbours;
-	struct hop *rejected, *idle;	/* queues */
+	struct nexthop_host *hosts;	/* all of them */
+	struct neighbour *rejected, *idle;	/* queues */
 	uint32_t reject_slot, victim, refresh;
 	uint64_t now, next_tick;
 	struct changes changed;		/* since the events before were dealt with */
 	struct changes checking, check_next;	/* the pass over the hosts, and what came after it started */
-	uint32_t cursor;	/* slot the pass is at; slot_count: no pass */
+	struct nexthop_host *cursor;	/* the pass is at this one; NULL: no pass */
 	bool moved;		/* an interface is another device now */
 	int raw;		/* sends handed packets */
 	struct log_limit limit;
@@ -130,123 +130,191 @@ static void store(struct nexthop_slot *slot, const struct rsip_nexthop *want)
 	store_state(to, want->state);
 }
 
-static uint32_t slot_of(const struct nexthops *nh, const struct hop *hop)
+/* What leads through a device to a MAC address. */
+static struct rsip_nexthop way_through(const struct netlink_link *link, const uint8_t mac[static 6])
 {
-	return (uint32_t)(hop - nh->hops);
+	struct rsip_nexthop way = { .state = RSIP_NEXTHOP_VALID, .ifindex = link->lower, .mtu = link->mtu };
+
+	memcpy(way.vlan, link->vlan, sizeof(way.vlan));
+	memcpy(way.dst, mac, sizeof(way.dst));
+	memcpy(way.src, link->mac, sizeof(way.src));
+	return way;
 }
 
-static void publish(struct nexthops *nh, struct hop *hop)
+static void publish(struct nexthops *nh, struct neighbour *n)
 {
-	const struct neighbour *via = hop->via;
 	struct rsip_nexthop want = { .state = RSIP_NEXTHOP_UNRESOLVED };
 
-	if (hop->wait == WAIT_REJECTED) {
+	if (n->wait == WAIT_REJECTED)
 		want.state = RSIP_NEXTHOP_REJECT;
-	} else if (hop->inherited && !(via && via->valid)) {
+	else if (n->inherited && !n->valid)
 		return;
-	} else if (via && via->valid && via->port->link.up) {
-		const struct netlink_link *link = &via->port->link;
-
-		want = (struct rsip_nexthop){
-			.state = RSIP_NEXTHOP_VALID, .ifindex = link->lower, .mtu = link->mtu,
-		};
-		memcpy(want.vlan, link->vlan, sizeof(want.vlan));
-		memcpy(want.dst, via->mac, sizeof(want.dst));
-		memcpy(want.src, link->mac, sizeof(want.src));
-	}
-	hop->inherited = false;
-	store(&nh->slots[slot_of(nh, hop)], &want);
+	else if (n->valid && n->port->link.up)
+		want = way_through(&n->port->link, n->mac);
+	n->inherited = false;
+	store(&nh->slots[n->slot], &want);
 }
 
 /* --- waiting ------------------------------------------------------------------------ */
 
-static void wait_end(struct nexthops *nh, struct hop *hop)
+static void wait_end(struct nexthops *nh, struct neighbour *n)
 {
-	if (hop->wait == WAIT_REJECTED)
-		DL_DELETE2(nh->rejected, hop, wait_prev, wait_next);
-	else if (hop->wait == WAIT_IDLE)
-		DL_DELETE2(nh->idle, hop, wait_prev, wait_next);
-	hop->wait = WAIT_NO;
+	if (n->wait == WAIT_REJECTED)
+		DL_DELETE2(nh->rejected, n, wait_prev, wait_next);
+	else if (n->wait == WAIT_IDLE)
+		DL_DELETE2(nh->idle, n, wait_prev, wait_next);
+	n->wait = WAIT_NO;
 }
 
-static void reject(struct nexthops *nh, struct hop *hop)
+static void reject(struct nexthops *nh, struct neighbour *n)
 {
-	wait_end(nh, hop);
-	hop->wait = WAIT_REJECTED;
-	hop->deadline = nh->now + REJECT_MS;
-	DL_APPEND2(nh->rejected, hop, wait_prev, wait_next);
-	publish(nh, hop);
+	wait_end(nh, n);
+	n->wait = WAIT_REJECTED;
+	n->deadline = nh->now + REJECT_MS;
+	DL_APPEND2(nh->rejected, n, wait_prev, wait_next);
+	publish(nh, n);
 }
 
-/* --- neighbours --------------------------------------------------------------------- */
+/* --- neighbours come and go ---------------------------------------------------------- */
 
 static struct neighbour *neighbour_find(const struct nexthops *nh, uint32_t ifindex, __be32 addr)
 {
 	struct neighbour *found, key = { .key = { ifindex, addr } };
 
-	HASH_FIND(hh, nh->neighbours, &key.key, sizeof(key.key), found);
+	HASH_FIND(hh, nh->by_key, &key.key, sizeof(key.key), found);
 	return found;
 }
 
-/* Takes over what the kernel says; NUD_NONE: nothing any more. A static entry needs nobody to keep it fresh. */
-static void neighbour_set(struct nexthops *nh, struct neighbour *n, const struct netlink_neigh *now)
+static struct neighbour *neighbour_of(const struct nexthops *nh, uint32_t slot)
 {
-	struct hop *hop, *next;
-
-	n->valid = (now->state & NEIGH_VALID) && now->has_mac;
-	if (n->valid)
-		memcpy(n->mac, now->mac, sizeof(n->mac));
-	if (n->valid && !n->kept && !(now->state & (NUD_PERMANENT | NUD_NOARP)))
-		n->kept = netlink_neigh_keep(nh->netlink, n->key.ifindex, n->key.addr) == 0;
-	DL_FOREACH_SAFE(n->hops, hop, next) {
-		if (now->state & NUD_FAILED) {
-			reject(nh, hop);
-			continue;
-		}
-		if ((n->valid || now->state == NUD_NONE) && hop->wait == WAIT_REJECTED)
-			wait_end(nh, hop);
-		publish(nh, hop);
-	}
+	return slot < nh->slot_count ? nh->by_slot[slot] : NULL;
 }
 
-static struct neighbour *neighbour_get(struct nexthops *nh, struct port *port, __be32 addr)
+/* From now on nobody knows whose its slot is. */
+static void neighbour_unname(struct nexthops *nh, struct neighbour *n)
+{
+	if (!n->port)
+		return;
+	if (n->kept)
+		netlink_neigh_release(nh->netlink, n->key.ifindex, n->key.addr);
+	HASH_DEL(nh->by_key, n);
+	n->port = NULL;
+	n->valid = n->kept = n->inherited = false;
+}
+
+static void neighbour_free(struct nexthops *nh, struct neighbour *n)
+{
+	wait_end(nh, n);
+	neighbour_unname(nh, n);
+	n->inherited = false;
+	publish(nh, n);
+	nh->by_slot[n->slot] = NULL;
+	slots_give(&nh->free, n->slot);
+	free(n);
+}
+
+/* Has somebody left? What nobody uses any more is kept for a while, should they come back. */
+static void neighbour_left(struct nexthops *nh, struct neighbour *n)
+{
+	if (n->routes || n->hosts || n->slot < FIXED_SLOTS || n->wait != WAIT_NO)
+		return;
+	if (!n->port) {
+		neighbour_free(nh, n);
+		return;
+	}
+	n->wait = WAIT_IDLE;
+	n->deadline = nh->now + IDLE_MS;
+	DL_APPEND2(nh->idle, n, wait_prev, wait_next);
+}
+
+static void neighbour_used(struct nexthops *nh, struct neighbour *n)
+{
+	if (n->wait == WAIT_IDLE)
+		wait_end(nh, n);
+}
+
+static struct neighbour *neighbour_at(struct nexthops *nh, uint32_t slot)
+{
+	struct neighbour *n = calloc(1, sizeof(*n));
+
+	if (!n) {
+		slots_give(&nh->free, slot);
+		return NULL;
+	}
+	n->slot = slot;
+	nh->by_slot[slot] = n;
+	return n;
+}
+
+static struct neighbour *neighbour_new(struct nexthops *nh)
+{
+	uint32_t slot = slots_take(&nh->free);
+
+	if (slot == SLOT_NONE && nh->idle) {
+		neighbour_free(nh, nh->idle);
+		slot = slots_take(&nh->free);
+	}
+	return slot == SLOT_NONE ? NULL : neighbour_at(nh, slot);
+}
+
+static bool is_valid(const struct netlink_neigh *neigh)
+{
+	return (neigh->state & NEIGH_VALID) && neigh->has_mac;
+}
+
+/* Does a slot of an earlier daemon say what the kernel says of that neighbour? */
+static bool says_the_same(const struct nexthops *nh, const struct neighbour *n, const struct port *port, __be32 addr)
+{
+	struct netlink_neigh now;
+	struct rsip_nexthop want;
+
+	if (!n->inherited || n->port || netlink_neigh_get(nh->netlink, port->link.ifindex, addr, &now) || !is_valid(&now))
+		return false;
+	want = way_through(&port->link, now.mac);
+	return !memcmp(&nh->slots[n->slot].hop, &want, sizeof(want));
+}
+
+/*
+ * The neighbour with that address, for somebody whose way led through `from` so far: what
+ * that has from an earlier daemon goes on until we know better. NULL: no room.
+ */
+static struct neighbour *neighbour_get(struct nexthops *nh, struct port *port, __be32 addr, struct neighbour *from)
 {
 	struct neighbour *n = neighbour_find(nh, port->link.ifindex, addr);
 
 	if (n)
 		return n;
-	n = calloc(1, sizeof(*n));
+	n = says_the_same(nh, from, port, addr) ? from : neighbour_new(nh);
 	if (!n)
 		return NULL;
 	n->key.ifindex = port->link.ifindex;
 	n->key.addr = addr;
 	n->port = port;
-	HASH_ADD(hh, nh->neighbours, key, sizeof(n->key), n);
+	HASH_ADD(hh, nh->by_key, key, sizeof(n->key), n);
+	if (from->inherited && n != from) {
+		n->inherited = true;
+		store(&nh->slots[n->slot], &nh->slots[from->slot].hop);
+	}
+	publish(nh, n);
 	return n;
 }
 
-static void neighbour_drop(struct nexthops *nh, struct neighbour *n)
+/* Takes over what the kernel says; NUD_NONE: nothing any more. A static entry needs nobody to keep it fresh. */
+static void neighbour_set(struct nexthops *nh, struct neighbour *n, const struct netlink_neigh *now)
 {
-	if (n->kept)
-		netlink_neigh_release(nh->netlink, n->key.ifindex, n->key.addr);
-	HASH_DEL(nh->neighbours, n);
-	free(n);
-}
-
-/* --- hops --------------------------------------------------------------------------- */
-
-static void hop_leave(struct nexthops *nh, struct hop *hop)
-{
-	struct neighbour *via = hop->via;
-
-	if (!via)
+	n->valid = is_valid(now);
+	if (n->valid)
+		memcpy(n->mac, now->mac, sizeof(n->mac));
+	if (n->valid && !n->kept && !(now->state & (NUD_PERMANENT | NUD_NOARP)))
+		n->kept = netlink_neigh_keep(nh->netlink, n->key.ifindex, n->key.addr) == 0;
+	if (now->state & NUD_FAILED) {
+		reject(nh, n);
 		return;
-	DL_DELETE(via->hops, hop);
-	if (via->peers == hop)
-		via->peers = NULL;
-	hop->via = NULL;
-	if (!via->hops)
-		neighbour_drop(nh, via);
+	}
+	if ((n->valid || now->state == NUD_NONE) && n->wait == WAIT_REJECTED)
+		wait_end(nh, n);
+	publish(nh, n);
+	neighbour_left(nh, n);
 }
 
 /* Asks the kernel for a neighbour's state. Unknown, or an earlier search failed: it is looked for. */
@@ -258,48 +326,6 @@ static void neighbour_look(struct nexthops *nh, struct neighbour *n)
 		neighbour_set(nh, n, &now);
 	else
 		netlink_neigh_ask(nh->netlink, n->key.ifindex, n->key.addr);
-}
-
-/* Leads a hop through a neighbour. false: memory is short. */
-static bool hop_lead(struct nexthops *nh, struct hop *hop, struct port *port, __be32 addr)
-{
-	struct neighbour *n = neighbour_get(nh, port, addr);
-
-	if (!n)
-		return false;
-	if (hop->via != n) {
-		hop_leave(nh, hop);
-		hop->via = n;
-		DL_APPEND(n->hops, hop);
-	}
-	wait_end(nh, hop);
-	if (!n->valid)
-		neighbour_look(nh, n);
-	if (hop->wait == WAIT_NO)
-		publish(nh, hop);
-	return true;
-}
-
-static struct hop *hop_new(struct nexthops *nh, enum hop_kind kind)
-{
-	uint32_t slot = slots_take(&nh->free);
-	struct hop *hop;
-
-	if (slot == SLOT_NONE)
-		return NULL;
-	hop = &nh->hops[slot];
-	*hop = (struct hop){ .kind = kind };
-	return hop;
-}
-
-static void hop_free(struct nexthops *nh, struct hop *hop)
-{
-	wait_end(nh, hop);
-	hop_leave(nh, hop);
-	hop->kind = HOP_FREE;
-	hop->inherited = false;
-	publish(nh, hop);
-	slots_give(&nh->free, slot_of(nh, hop));
 }
 
 /* --- routes: where the kernel would send ---------------------------------------------- */
@@ -327,74 +353,139 @@ static struct port *way_to(struct nexthops *nh, __be32 dst, bool public_side, __
 	return port;
 }
 
-static bool host_resolve(struct nexthops *nh, struct hop *hop)
+/*
+ * The neighbour through which `dst` is reached, or what stands for none. `from`: as for
+ * neighbour_get(). *port: by which packets may leave right now, or NULL.
+ */
+static struct neighbour *lead_to(struct nexthops *nh, __be32 dst, bool public_side, struct neighbour *from,
+				 struct port **port)
 {
-	__be32 neighbour;
-	struct port *port = way_to(nh, hop->dst, false, &neighbour);
+	struct neighbour *n;
+	__be32 addr;
 
-	if (port && hop_lead(nh, hop, port, neighbour))
-		return true;
-	hop_leave(nh, hop);
-	reject(nh, hop);
-	return false;
+	*port = way_to(nh, dst, public_side, &addr);
+	if (!*port)
+		return &nh->fixed[nh->reject_slot];
+	n = neighbour_get(nh, *port, addr, from);
+	if (!n)
+		return &nh->fixed[UNRESOLVED_SLOT];
+	if (n->wait == WAIT_REJECTED)
+		*port = NULL;
+	else if (!n->valid)
+		neighbour_look(nh, n);
+	return n;
 }
 
-static struct hop *peers_through(struct nexthops *nh, struct port *port, __be32 addr)
-{
-	struct neighbour *n = neighbour_find(nh, port->link.ifindex, addr);
-	struct hop *hop = n ? n->peers : NULL;
+/* --- hosts ---------------------------------------------------------------------------- */
 
-	if (hop && hop->wait == WAIT_REJECTED)
-		return hop;
-	if (!hop) {
-		hop = hop_new(nh, HOP_PEERS);
-		if (!hop)
-			return NULL;
-	}
-	if (!hop_lead(nh, hop, port, addr)) {
-		hop_free(nh, hop);
-		return NULL;
-	}
-	hop->via->peers = hop;
-	return hop;
+static void host_join(struct nexthops *nh, struct nexthop_host *host, struct neighbour *n)
+{
+	host->via = n;
+	DL_APPEND(n->hosts, host);
+	neighbour_used(nh, n);
+}
+
+/* Its binds name the new slot before the old one is anybody else's. */
+static void host_lead(struct nexthops *nh, struct nexthop_host *host, struct neighbour *n)
+{
+	struct neighbour *before = host->via;
+
+	if (n == before)
+		return;
+	DL_DELETE(before->hosts, host);
+	host_join(nh, host, n);
+	nh->calls.moved(host, nh->calls.arg);
+	neighbour_left(nh, before);
+}
+
+/* By which interface packets to the host may leave right now, or NULL. */
+static struct port *host_resolve(struct nexthops *nh, struct nexthop_host *host)
+{
+	struct port *port;
+
+	host_lead(nh, host, lead_to(nh, host->addr, false, host->via, &port));
+	return port;
+}
+
+static void host_register(struct nexthops *nh, struct nexthop_host *host, struct neighbour *n)
+{
+	host_join(nh, host, n);
+	/* Where a pass that is under way does not come any more: it has been looked up just now. */
+	DL_PREPEND2(nh->hosts, host, all_prev, all_next);
+}
+
+void nexthop_host_add(struct nexthops *nh, struct nexthop_host *host)
+{
+	struct port *port;
+
+	host_register(nh, host, lead_to(nh, host->addr, false, &nh->fixed[UNRESOLVED_SLOT], &port));
+}
+
+static struct neighbour *inherit(struct nexthops *nh, uint32_t slot)
+{
+	struct neighbour *n = neighbour_of(nh, slot);
+
+	if (n || !slots_claim(&nh->free, slot))
+		return n;
+	n = neighbour_at(nh, slot);
+	if (n)
+		n->inherited = nh->slots[slot].hop.state == RSIP_NEXTHOP_VALID;
+	return n;
+}
+
+void nexthop_host_adopt(struct nexthops *nh, struct nexthop_host *host, uint32_t slot)
+{
+	struct neighbour *n = slot < FIXED_SLOTS ? NULL : inherit(nh, slot);
+
+	host_register(nh, host, n ? n : &nh->fixed[UNRESOLVED_SLOT]);
+}
+
+void nexthop_host_remove(struct nexthops *nh, struct nexthop_host *host)
+{
+	if (nh->cursor == host)
+		nh->cursor = host->all_next;
+	DL_DELETE2(nh->hosts, host, all_prev, all_next);
+	DL_DELETE(host->via->hosts, host);
+	neighbour_left(nh, host->via);
+}
+
+uint32_t nexthop_host_slot(const struct nexthop_host *host)
+{
+	return host->via->slot;
+}
+
+uint32_t nexthop_host_device(const struct nexthops *nh, __be32 addr)
+{
+	const struct nexthop_host *host = nh->calls.find(addr, nh->calls.arg);
+
+	return host ? nh->slots[host->via->slot].hop.ifindex : 0;
 }
 
 /* --- the route cache -------------------------------------------------------------------- */
 
-static struct hop *peers_by_slot(const struct nexthops *nh, uint32_t slot)
+static void route_store(struct nexthops *nh, uint32_t at, __be32 addr, struct neighbour *n)
 {
-	return slot < nh->slot_count && nh->hops[slot].kind == HOP_PEERS ? &nh->hops[slot] : NULL;
-}
-
-static void hop_unref(struct nexthops *nh, struct hop *hop)
-{
-	if (!hop || --hop->refs)
-		return;
-	wait_end(nh, hop);
-	hop->wait = WAIT_IDLE;
-	hop->deadline = nh->now + IDLE_MS;
-	DL_APPEND2(nh->idle, hop, wait_prev, wait_next);
-}
-
-static void route_store(struct nexthops *nh, uint32_t at, __be32 addr, uint32_t slot)
-{
-	struct rsip_route old = nh->routes[at], want = { .addr = addr, .nexthop = slot };
-	struct hop *hop = addr ? peers_by_slot(nh, slot) : NULL;
+	struct rsip_route old = nh->routes[at], want = { .addr = addr, .nexthop = n ? n->slot : 0 };
+	struct neighbour *before = old.addr ? neighbour_of(nh, old.nexthop) : NULL;
 	__u64 word;
 
 	if (!memcmp(&old, &want, sizeof(old)))
 		return;
-	if (hop)
-		hop->refs++;
+	if (addr) {
+		n->routes++;
+		neighbour_used(nh, n);
+	}
 	memcpy(&word, &want, sizeof(word));
 	__atomic_store_n((__u64 *)&nh->routes[at], word, __ATOMIC_RELEASE);
-	if (old.addr)
-		hop_unref(nh, peers_by_slot(nh, old.nexthop));
+	if (before) {
+		before->routes--;
+		neighbour_left(nh, before);
+	}
 }
 
 static void route_clear(struct nexthops *nh, uint32_t at)
 {
-	route_store(nh, at, 0, 0);
+	route_store(nh, at, 0, NULL);
 }
 
 /* The way of the set that holds `addr`, or a free one, or the next to be replaced. */
@@ -411,16 +502,17 @@ static uint32_t route_place(struct nexthops *nh, __be32 addr)
 	return first + (free_way < RSIP_ROUTE_WAYS ? free_way : nh->victim++ % RSIP_ROUTE_WAYS);
 }
 
-static bool peer_resolve(struct nexthops *nh, __be32 peer, struct port **port)
+/* By which interface packets to the peer may leave right now, or NULL. */
+static struct port *peer_resolve(struct nexthops *nh, __be32 peer)
 {
-	struct hop *hop = NULL;
-	__be32 neighbour;
+	uint32_t at = route_place(nh, peer);
+	struct neighbour *from = &nh->fixed[UNRESOLVED_SLOT];
+	struct port *port;
 
-	*port = way_to(nh, peer, true, &neighbour);
-	if (*port)
-		hop = peers_through(nh, *port, neighbour);
-	route_store(nh, route_place(nh, peer), peer, hop ? slot_of(nh, hop) : nh->reject_slot);
-	return hop && nh->slots[slot_of(nh, hop)].hop.state != RSIP_NEXTHOP_REJECT;
+	if (nh->routes[at].addr == peer)
+		from = neighbour_of(nh, nh->routes[at].nexthop);
+	route_store(nh, at, peer, lead_to(nh, peer, true, from, &port));
+	return port;
 }
 
 /* --- handed packets ------------------------------------------------------------------------ */
@@ -487,59 +579,18 @@ static void send_packet(struct nexthops *nh, const struct rsip_event_resolve *ev
 
 void nexthop_packet(struct nexthops *nh, const struct rsip_event_resolve *event, uint64_t now)
 {
+	struct nexthop_host *host = NULL;
 	struct port *port = NULL;
-	struct hop *hop;
 
 	nh->now = now;
-	if (event->inbound) {
-		hop = event->nexthop < nh->slot_count ? &nh->hops[event->nexthop] : NULL;
-		/* A packet may come late: the slot has ended, or was given to another host. */
-		if (!hop || hop->kind != HOP_HOST || hop->dst != event->dst)
-			return;
-		if (hop->wait != WAIT_REJECTED && host_resolve(nh, hop) && hop->wait == WAIT_NO)
-			port = hop->via->port;
-	} else if (!peer_resolve(nh, event->dst, &port)) {
-		return;
-	}
+	if (event->inbound)
+		host = nh->calls.find(event->dst, nh->calls.arg);	/* a packet may come late: it has gone */
+	if (host && nh->slots[host->via->slot].hop.state != RSIP_NEXTHOP_REJECT)
+		port = host_resolve(nh, host);
+	else if (!event->inbound)
+		port = peer_resolve(nh, event->dst);
 	if (port)
 		send_packet(nh, event, port);
-}
-
-/* --- hosts ----------------------------------------------------------------------------------- */
-
-int nexthop_host_add(struct nexthops *nh, __be32 host, uint32_t *slot)
-{
-	struct hop *hop = hop_new(nh, HOP_HOST);
-
-	if (!hop)
-		return -ENOSPC;
-	hop->dst = host;
-	host_resolve(nh, hop);
-	*slot = slot_of(nh, hop);
-	return 0;
-}
-
-int nexthop_host_adopt(struct nexthops *nh, __be32 host, uint32_t *slot)
-{
-	struct hop *hop;
-
-	if (*slot < REJECT_SLOTS || !slots_claim(&nh->free, *slot)) {
-		hop = hop_new(nh, HOP_HOST);
-		if (!hop)
-			return -ENOSPC;
-		hop->dst = host;
-		publish(nh, hop);
-		*slot = slot_of(nh, hop);
-		return 0;
-	}
-	nh->hops[*slot] = (struct hop){ .kind = HOP_HOST, .inherited = true, .dst = host };
-	return 0;
-}
-
-void nexthop_host_remove(struct nexthops *nh, uint32_t slot)
-{
-	if (slot < nh->slot_count && nh->hops[slot].kind == HOP_HOST)
-		hop_free(nh, &nh->hops[slot]);
 }
 
 /* --- what netlink tells ------------------------------------------------------------------------ */
@@ -589,15 +640,19 @@ static void routes_changed(struct nexthops *nh)
 	nh->changed.count = 0;
 }
 
-static void publish_port(struct nexthops *nh, const struct port *port)
+/* Whoever did not answer through it may do so now. */
+static void port_changed(struct nexthops *nh, const struct port *port)
 {
 	struct neighbour *n, *next;
-	struct hop *hop;
 
-	HASH_ITER(hh, nh->neighbours, n, next)
-		if (n->port == port)
-			DL_FOREACH(n->hops, hop)
-				publish(nh, hop);
+	HASH_ITER(hh, nh->by_key, n, next) {
+		if (n->port != port)
+			continue;
+		if (n->wait == WAIT_REJECTED)
+			wait_end(nh, n);
+		publish(nh, n);
+		neighbour_left(nh, n);
+	}
 }
 
 static struct port *port_by_name(const struct nexthops *nh, const char *name)
@@ -613,17 +668,13 @@ static void port_move(struct nexthops *nh, struct port *port)
 {
 	struct neighbour *n, *next;
 
-	HASH_ITER(hh, nh->neighbours, n, next) {
-		bool last = n->port != port;
-
-		while (!last) {
-			struct hop *hop = n->hops;
-
-			last = !hop->next;	/* then the neighbour goes as well */
-			wait_end(nh, hop);
-			hop_leave(nh, hop);
-			publish(nh, hop);
-		}
+	HASH_ITER(hh, nh->by_key, n, next) {
+		if (n->port != port)
+			continue;
+		wait_end(nh, n);
+		neighbour_unname(nh, n);
+		publish(nh, n);
+		neighbour_left(nh, n);
 	}
 	log_info("%s was made anew", port->name);
 }
@@ -653,7 +704,7 @@ static void on_link(const struct netlink_link *link, bool gone, void *arg)
 	    memcmp(port->link.mac, now.mac, sizeof(now.mac)))
 		everything_changed(nh);
 	port->link = now;
-	publish_port(nh, port);
+	port_changed(nh, port);
 }
 
 static void on_neigh(const struct netlink_neigh *neigh, bool gone, void *arg)
@@ -688,7 +739,7 @@ static void on_lost(void *arg)
 		else
 			on_link(&nh->ports[i].link, true, nh);
 	}
-	HASH_ITER(hh, nh->neighbours, n, next) {
+	HASH_ITER(hh, nh->by_key, n, next) {
 		if (netlink_neigh_get(nh->netlink, n->key.ifindex, n->key.addr, &now))
 			now = (struct netlink_neigh){ .state = NUD_NONE };
 		n->kept = n->kept && now.state != NUD_NONE;
@@ -700,26 +751,22 @@ static void on_lost(void *arg)
 /* Looks up again the hosts that changed routes may concern: a part of them in each call. */
 static void recheck(struct nexthops *nh)
 {
-	uint32_t looked = 0, end;
+	uint32_t looked = 0, passed = 0;
 
-	if (nh->cursor >= nh->slot_count) {
-		if (!nh->check_next.count)
-			return;
+	if (!nh->cursor && nh->check_next.count) {
 		nh->checking = nh->check_next;
 		nh->check_next.count = 0;
-		nh->cursor = REJECT_SLOTS;
+		nh->cursor = nh->hosts;
 	}
-	end = nh->free.fresh - nh->cursor > RECHECK_SCAN ? nh->cursor + RECHECK_SCAN : nh->free.fresh;
-	for (; nh->cursor < end && looked < RECHECK_MAX; nh->cursor++) {
-		struct hop *hop = &nh->hops[nh->cursor];
+	for (; nh->cursor && looked < RECHECK_MAX && passed < RECHECK_SCAN; passed++) {
+		struct nexthop_host *host = nh->cursor;
 
-		if (hop->kind != HOP_HOST || !changes_touch(&nh->checking, hop->dst))
+		nh->cursor = host->all_next;
+		if (!changes_touch(&nh->checking, host->addr))
 			continue;
-		host_resolve(nh, hop);
+		host_resolve(nh, host);
 		looked++;
 	}
-	if (nh->cursor >= nh->free.fresh)
-		nh->cursor = nh->slot_count;
 }
 
 void nexthops_ready(struct nexthops *nh, uint64_t now)
@@ -747,24 +794,29 @@ bool nexthops_moved(struct nexthops *nh)
 
 static void end_rejections(struct nexthops *nh)
 {
-	while (nh->rejected && nh->now >= nh->rejected->deadline) {
-		struct hop *hop = nh->rejected;
+	struct neighbour *fixed;
 
-		wait_end(nh, hop);
-		publish(nh, hop);
-		if (hop->kind == HOP_PEERS && !hop->refs)
-			hop_free(nh, hop);
+	while (nh->rejected && nh->now >= nh->rejected->deadline) {
+		struct neighbour *n = nh->rejected;
+
+		wait_end(nh, n);
+		publish(nh, n);
+		if (!n->routes && !n->hosts)
+			neighbour_free(nh, n);
 	}
-	nh->reject_slot = (nh->reject_slot + 1) % REJECT_SLOTS;
-	for (uint32_t i = 0; i < ROUTES; i++)
+	nh->reject_slot = REJECT_FIRST + (nh->reject_slot - REJECT_FIRST + 1) % REJECT_SLOTS;
+	fixed = &nh->fixed[nh->reject_slot];
+	for (uint32_t i = 0; i < ROUTES && fixed->routes; i++)
 		if (nh->routes[i].addr && nh->routes[i].nexthop == nh->reject_slot)
 			route_clear(nh, i);
+	while (fixed->hosts)
+		host_lead(nh, fixed->hosts, &nh->fixed[UNRESOLVED_SLOT]);
 }
 
 static void end_idle(struct nexthops *nh)
 {
 	while (nh->idle && nh->now >= nh->idle->deadline)
-		hop_free(nh, nh->idle);
+		neighbour_free(nh, nh->idle);
 }
 
 static void refresh_some(struct nexthops *nh)
@@ -789,45 +841,17 @@ void nexthops_tick(struct nexthops *nh, uint64_t now)
 
 /* --- from an earlier daemon ---------------------------------------------------------------------- */
 
-/* The slots that routes name are peers', before anybody else takes them. */
-static void inherit_peers(struct nexthops *nh)
+/* The slots that routes name, before anybody else takes them. */
+static void inherit_routes(struct nexthops *nh)
 {
 	for (uint32_t i = 0; i < ROUTES; i++) {
-		uint32_t slot = nh->routes[i].nexthop;
+		struct neighbour *n = nh->routes[i].addr ? inherit(nh, nh->routes[i].nexthop) : NULL;
 
-		if (nh->routes[i].addr && slots_claim(&nh->free, slot))
-			nh->hops[slot] = (struct hop){ .kind = HOP_PEERS, .inherited = true };
+		if (n)
+			n->routes++;
+		else
+			nh->routes[i] = (struct rsip_route){ 0 };
 	}
-}
-
-/* Leads an inherited hop through the neighbour that the route has now; false: that has another hop. */
-static bool inherit_way(struct nexthops *nh, struct hop *hop, struct port *port, __be32 addr)
-{
-	struct neighbour *n = neighbour_find(nh, port->link.ifindex, addr);
-
-	if (hop->via)
-		return hop->via == n;
-	if ((n && n->peers) || !hop_lead(nh, hop, port, addr))
-		return false;
-	hop->via->peers = hop;
-	return true;
-}
-
-/* A route stays if its slot still leads where the kernel would send; else the next packet asks. */
-static void settle_route(struct nexthops *nh, uint32_t at)
-{
-	struct rsip_route route = nh->routes[at];
-	struct hop *hop = peers_by_slot(nh, route.nexthop);
-	struct port *port;
-	__be32 neighbour;
-
-	if (hop)
-		hop->refs++;	/* the route's, which is counted off if it goes */
-	port = hop ? way_to(nh, route.addr, true, &neighbour) : NULL;
-	if (!port)
-		route_clear(nh, at);
-	else if (!inherit_way(nh, hop, port, neighbour))
-		peer_resolve(nh, route.addr, &port);
 }
 
 void nexthops_settle(struct nexthops *nh, uint64_t now)
@@ -835,15 +859,7 @@ void nexthops_settle(struct nexthops *nh, uint64_t now)
 	nh->now = now;
 	for (uint32_t i = 0; i < ROUTES; i++) {
 		if (nh->routes[i].addr)
-			settle_route(nh, i);
-	}
-	for (uint32_t i = REJECT_SLOTS; i < nh->slot_count; i++) {
-		struct hop *hop = &nh->hops[i];
-
-		if (hop->kind == HOP_PEERS && !hop->refs)
-			hop_free(nh, hop);
-		else if (hop->kind == HOP_FREE && nh->slots[i].hop.state)
-			store_state(&nh->slots[i].hop, RSIP_NEXTHOP_UNRESOLVED);
+			peer_resolve(nh, nh->routes[i].addr);
 	}
 	nh->check_next.count = CHANGES_MAX + 1;
 }
@@ -879,33 +895,43 @@ static int ports_open(struct nexthops *nh, const struct config *config)
 	return err;
 }
 
-int nexthops_new(const struct config *config, struct netlink *netlink, struct nexthop_slot *slots,
-		 uint32_t slot_count, struct rsip_route *routes, struct nexthops **out)
+static void fix_slots(struct nexthops *nh)
+{
+	for (uint32_t i = 0; i < FIXED_SLOTS; i++) {
+		nh->fixed[i].slot = i;
+		nh->by_slot[i] = &nh->fixed[i];
+		store_state(&nh->slots[i].hop, i == UNRESOLVED_SLOT ? RSIP_NEXTHOP_UNRESOLVED : RSIP_NEXTHOP_REJECT);
+	}
+	nh->reject_slot = REJECT_FIRST;
+}
+
+int nexthops_new(const struct config *config, struct netlink *netlink, const struct nexthop_calls *calls,
+		 struct nexthop_slot *slots, uint32_t slot_count, struct rsip_route *routes, struct nexthops **out)
 {
 	struct nexthops *nh = calloc(1, sizeof(*nh));
 	int err;
 
 	if (!nh)
 		return -ENOMEM;
+	nh->calls = *calls;
 	nh->netlink = netlink;
 	nh->slots = slots;
-	nh->slot_count = nh->cursor = slot_count;
+	nh->slot_count = slot_count;
 	nh->routes = routes;
-	nh->hops = calloc(slot_count, sizeof(*nh->hops));
+	nh->by_slot = calloc(slot_count, sizeof(struct neighbour *));
 	nh->raw = socket(AF_INET, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, IPPROTO_RAW);
 	if (nh->raw < 0)
 		err = -errno;
 	else
-		err = nh->hops ? slots_init(&nh->free, REJECT_SLOTS, slot_count) : -ENOMEM;
+		err = nh->by_slot ? slots_init(&nh->free, FIXED_SLOTS, slot_count) : -ENOMEM;
 	if (!err)
 		err = ports_open(nh, config);
 	if (err) {
 		nexthops_free(nh);
 		return err;
 	}
-	for (uint32_t i = 0; i < REJECT_SLOTS; i++)
-		store_state(&nh->slots[i].hop, RSIP_NEXTHOP_REJECT);
-	inherit_peers(nh);
+	fix_slots(nh);
+	inherit_routes(nh);
 	*out = nh;
 	return 0;
 }
@@ -914,7 +940,7 @@ void nexthops_release(struct nexthops *nh)
 {
 	struct neighbour *n, *next;
 
-	HASH_ITER(hh, nh->neighbours, n, next) {
+	HASH_ITER(hh, nh->by_key, n, next) {
 		if (n->kept)
 			netlink_neigh_release(nh->netlink, n->key.ifindex, n->key.addr);
 		n->kept = false;
@@ -923,16 +949,13 @@ void nexthops_release(struct nexthops *nh)
 
 void nexthops_free(struct nexthops *nh)
 {
-	struct neighbour *n, *next;
-
 	if (!nh)
 		return;
-	HASH_ITER(hh, nh->neighbours, n, next) {
-		HASH_DEL(nh->neighbours, n);
-		free(n);
-	}
+	HASH_CLEAR(hh, nh->by_key);
+	for (uint32_t i = FIXED_SLOTS; i < nh->free.fresh; i++)
+		free(nh->by_slot[i]);
 	slots_fini(&nh->free);
-	free(nh->hops);
+	free(nh->by_slot);
 	free(nh->ports);
 	if (nh->raw >= 0)
 		close(nh->raw);

@@ -89,7 +89,6 @@ static void to_peer(struct slowpath *slow, size_t len)
 
 	memcpy(&ip, out->packet, sizeof(ip));
 	out->kind = RSIP_EVENT_RESOLVE;
-	out->nexthop = ~0U;
 	out->dst = ip.daddr;
 	out->inbound = 0;
 	out->len = (__u32)len;
@@ -126,7 +125,6 @@ static void send_to_host(struct slowpath *slow, const struct rsip_event_fragment
 	memcpy(out->packet + front, &inner, sizeof(inner));
 	header_changed(out->packet + front);
 	out->kind = RSIP_EVENT_RESOLVE;
-	out->nexthop = bind->nexthop;
 	out->dst = bind->client;
 	out->inbound = 1;
 	out->len = (__u32)(event->len + front);
@@ -205,12 +203,8 @@ static int program_fd(const struct slowpath *slow)
 static void to_host(struct slowpath *slow, __be32 host, size_t len)
 {
 	struct rsip_event_resolve *out = &slow->out;
-	struct rsip_client client;
 
-	if (bpf_map_lookup_elem(slow->maps->fd[BPFMAP_CLIENTS], &host, &client))
-		return;
 	out->kind = RSIP_EVENT_RESOLVE;
-	out->nexthop = client.nexthop;
 	out->dst = host;
 	out->inbound = 1;
 	out->len = (__u32)len;
@@ -250,24 +244,21 @@ static void on_verdict(struct slowpath *slow, __u32 verdict, const uint8_t *fram
 		to_peer(slow, len - link);
 }
 
-/* The device that leads to the sender; 0: not known. An answer leaves by the one that a packet came in on. */
-static __u32 device_of(const struct slowpath *slow, const uint8_t *packet)
+static __be32 source_of(const uint8_t *packet)
 {
-	struct rsip_client client;
 	struct iphdr ip;
 
 	memcpy(&ip, packet, sizeof(ip));
-	if (bpf_map_lookup_elem(slow->maps->fd[BPFMAP_CLIENTS], &ip.saddr, &client) ||
-	    client.nexthop >= slow->maps->entries[BPFMAP_NEXTHOPS])
-		return 0;
-	return slow->maps->nexthops[client.nexthop].hop.ifindex;
+	return ip.saddr;
 }
 
 static void on_whole(const uint8_t *packet, size_t len, void *arg)
 {
 	uint8_t in[FRAME_MAX] = { 0 }, out[FRAME_MAX];
 	struct slowpath *slow = arg;
-	struct xdp_md context = { .data_end = (__u32)(ETH_HLEN + len), .ingress_ifindex = device_of(slow, packet) };
+	/* An answer leaves by the device that a packet came in on. */
+	struct xdp_md context = { .data_end = (__u32)(ETH_HLEN + len),
+				  .ingress_ifindex = nexthop_host_device(slow->nexthops, source_of(packet)) };
 	LIBBPF_OPTS(bpf_test_run_opts, run, .data_in = in, .data_size_in = (__u32)(ETH_HLEN + len), .data_out = out,
 		    .data_size_out = sizeof(out), .repeat = 1, .ctx_in = &context, .ctx_size_in = sizeof(context));
 	int err, fd = len + ETH_HLEN <= sizeof(in) ? program_fd(slow) : -EMSGSIZE;
