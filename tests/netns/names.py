@@ -81,6 +81,14 @@ def found(x):
         check(f"answer for {name}", (ERROR, 314), (got.kind, got.error))
 
 
+def query(x):
+    """Local is a name all of whose addresses are; it comes back as it was sent."""
+    tuples = b"".join(param(10, b"\0\1") + p_name(n) for n in ("private.example", "one.example", "nobody.example"))
+    got = x.demand(QUERY, QUERIED, p_client(x.client), tuples)
+    check("names that are local", [b"\4private.example"], got.all(1))
+    check("kind of the tuple", [b"\0\1"], got.all(10))
+
+
 def copies(x):
     """Five copies while the name server takes its time: one bind, one question."""
     before = len(bindings())
@@ -126,6 +134,7 @@ def main():
     serve()
     x, other = Host("x1").register(), Host("x2")
     found(x)
+    query(x)
     copies(x)
     others_go_on(x, other)
     other.deregister()

@@ -16,7 +16,7 @@ gateway_with_names() {
 	wait_for 15 gateway_serves
 }
 
-# covers: FLOW-14 DNS-05 T-19 T-33
+# covers: FLOW-14 DNS-05 QRY-12 T-19 T-33
 test_names() {
 	[ -e /etc/resolv.conf ] || skip "there is no /etc/resolv.conf to stand in for"
 	lab -n 2

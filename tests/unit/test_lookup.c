@@ -257,6 +257,113 @@ Test(lookup, every_kind_of_request)
 	gateway_free(g);
 }
 
+/* --- queries ---------------------------------------------------------------------------------- */
+
+/* A query for an address, a network and the names. */
+static struct msg query_for(uint32_t id, uint32_t counter, size_t count, const char *const *names)
+{
+	static uint8_t tuples[2048];
+	struct msg_tuple tuple = { .indicator = RSIP_QUERY_ADDRESS, .addr = { .type = RSIP_ADDR_IPV4, .v4 = ip4("10.1.1.1") } };
+	struct msg m = req_query(id, counter);
+	size_t len = msg_tuple_write(&tuple, tuples, sizeof(tuples));
+
+	for (size_t i = 0; i < count; i++) {
+		tuple.addr = (struct msg_addr){
+			.type = RSIP_ADDR_FQDN, .name = (const uint8_t *)names[i], .name_len = (uint8_t)strlen(names[i]),
+		};
+		len += msg_tuple_write(&tuple, tuples + len, sizeof(tuples) - len);
+	}
+	m.tuples = tuples;
+	m.tuples_len = len;
+	m.has |= MSG_HAS_TUPLES;
+	return m;
+}
+
+/* The addresses and names of an answer, as text. */
+static const char *told_local(const struct gateway *g)
+{
+	static char text[512];
+	struct msg m = last_answer(g);
+	const uint8_t *at = m.tuples;
+	size_t left = m.has & MSG_HAS_TUPLES ? m.tuples_len : 0;
+	struct msg_tuple tuple;
+	char addr[ADDR_TEXT_LEN];
+
+	text[0] = '\0';
+	cr_assert_eq(m.type, RSIP_QUERY_RESPONSE);
+	while (msg_tuple_next(&at, &left, &tuple)) {
+		cr_expect_eq(tuple.indicator, RSIP_LOCAL_ADDRESS);
+		if (tuple.addr.type == RSIP_ADDR_FQDN)
+			snprintf(text + strlen(text), sizeof(text) - strlen(text), "%.*s ", tuple.addr.name_len,
+				 tuple.addr.name);
+		else
+			snprintf(text + strlen(text), sizeof(text) - strlen(text), "%s ",
+				 addr_text(tuple.addr.v4, addr));
+	}
+	return text;
+}
+
+/* A name is local if all its addresses are; it comes back as it was sent. */
+/* covers: QRY-12 DNS-05 T-19 */
+Test(lookup, names_in_a_query)
+{
+	static const char *const names[] = { "db.corp.example", "www.example", "both.example", "nobody.example" };
+	static const char *const addrs[] = { "10.0.0.9", "10.0.0.10", "198.51.100.7" };
+	struct gateway *g = start(NULL);
+	uint32_t id = gateway_register(g, 2);
+	struct msg m = query_for(id, 2, 4, names);
+
+	for (unsigned int i = 0; i < 3; i++)
+		cr_expect_null(gateway_ask(g, udp_host(2), &m), "copy %u", i);
+	cr_expect_eq(asked_count, 1, "one after the other");
+	resolve(g, 0, 2, addrs);
+	cr_expect_eq(g->sent, 0);
+	resolve(g, 1, 1, addrs + 2);
+	resolve(g, 2, 3, addrs);
+	cr_assert_eq(asked_count, 4);
+	cr_expect_str_eq(asked[3].name, "nobody.example");
+	resolve(g, 3, 0, NULL);
+	cr_expect_str_eq(told_local(g), "10.1.1.1 db.corp.example ");
+	cr_expect_not_null(gateway_ask(g, udp_host(2), &m));
+	cr_expect_str_eq(told_local(g), "10.1.1.1 db.corp.example ", "a copy");
+	cr_expect_eq(asked_count, 4);
+
+	/* All of them in 1.5 s: what is not known by then is unknown. */
+	m.counter = 3;
+	gateway_ask(g, udp_host(2), &m);
+	gateway_wait(g, 1000);
+	resolve(g, 4, 1, addrs);
+	cr_expect_eq(asked_count, 6);
+	gateway_wait(g, 499);
+	cr_expect_eq(g->sent, 0);
+	gateway_wait(g, 1);
+	cr_expect_str_eq(told_local(g), "10.1.1.1 db.corp.example ");
+	cr_expect_eq(asked_count, 6);
+
+	/* Nobody looks up names. */
+	sessions_resolver(g->s, NULL, NULL);
+	m.counter = 4;
+	cr_expect_not_null(gateway_ask(g, udp_host(2), &m));
+	cr_expect_str_eq(told_local(g), "10.1.1.1 ");
+	gateway_free(g);
+}
+
+/* No more than eight of a query. */
+Test(lookup, many_names_in_a_query)
+{
+	static const char *const names[] = { "a.x", "b.x", "c.x", "d.x", "e.x", "f.x", "g.x", "h.x", "i.x" };
+	static const char *const addrs[] = { "10.0.0.9" };
+	struct gateway *g = start(NULL);
+	struct msg m = query_for(gateway_register(g, 2), 2, 9, names);
+
+	gateway_ask(g, udp_host(2), &m);
+	for (size_t i = 0; i < 8; i++)
+		resolve(g, i, 1, addrs);
+	cr_expect_str_eq(told_local(g), "10.1.1.1 a.x b.x c.x d.x e.x f.x g.x h.x ");
+	cr_expect_eq(asked_count, 8);
+	gateway_free(g);
+}
+
 /* An IKE listener is for one peer. */
 Test(lookup, ike_of_several_peers)
 {

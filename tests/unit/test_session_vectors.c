@@ -668,7 +668,7 @@ static void check_refusal(const struct vector *v, bool tcp)
 	gateway_free(g);
 }
 
-/* No setting refuses one remote port: it is granted. */
+/* No setting refuses one remote port, and 3.5 of the catalogue says why: it is granted. */
 static bool has_no_setting(const char *name)
 {
 	return strcmp(name, "st-remoteport-unallowed") == 0;

@@ -46,9 +46,9 @@ static uint16_t judge_remote(struct exchange *x)
 	if (remote->type == RSIP_ADDR_IPV4)
 		x->peers = (struct peers){ .count = 1, .addrs = { remote->v4 } };
 	else if (remote->type == RSIP_ADDR_FQDN && !x->resolved)
-		return lookup_begin(x);
+		return lookup_begin(x, remote);
 	else if (remote->type == RSIP_ADDR_FQDN)
-		x->peers = *x->resolved;
+		x->peers = x->resolved->peers;
 	return policy_remote(x->s->config, x->client, x->m, &x->peers);
 }
 

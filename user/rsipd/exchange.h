@@ -11,6 +11,7 @@
 #include "lib/log.h"
 #include "rsipd/journal.h"
 #include "rsipd/policy.h"
+#include "rsipd/query.h"
 #include "rsipd/rate.h"
 #include "rsipd/repeat.h"
 #include "rsipd/replay.h"
@@ -85,6 +86,13 @@ struct seal {
 	struct auth_stamp stamp;
 };
 
+/* What was found for the names of a request. */
+struct resolved {
+	struct peers peers;		/* ASSIGN */
+	struct query_names names;	/* QUERY */
+	uint64_t until;			/* no name is looked up after that, ms */
+};
+
 /* A request on its way. */
 struct exchange {
 	struct sessions *s;
@@ -93,7 +101,7 @@ struct exchange {
 	const struct replay_request *request;
 	const uint8_t *data;		/* the request as it came */
 	size_t data_len;
-	const struct peers *resolved;	/* what its name stands for; NULL: not looked up yet */
+	const struct resolved *resolved;	/* what its names stand for; NULL: not looked up yet */
 	uint64_t now;
 	struct client *client;		/* NULL: not registered (any more) */
 	struct seal seal;		/* of the answer */
@@ -125,16 +133,16 @@ void session_happened(const struct sessions *s, const struct session_event *even
 
 /* Carries out a request that waited for a name. */
 void session_go_on(struct sessions *s, const struct origin *from, const uint8_t *data, size_t len,
-		   const struct peers *resolved, uint64_t now);
+		   const struct resolved *resolved, uint64_t now);
 
 /* --- lookup.c: a request waits for a name ------------------------------------------------------ */
 
 int lookups_init(struct lookups *lookups);
 void lookups_destroy(struct lookups *lookups);	/* after all hosts */
 
-/* Has the remote's name of a request looked up. REQUEST_WAITS; 314 when nobody looks up names, 104 when
- * too many wait. */
-uint16_t lookup_begin(struct exchange *x);
+/* Has a name of a request looked up. REQUEST_WAITS; 314 when nobody looks up names, or not any more for this
+ * one, 104 when too many wait. */
+uint16_t lookup_begin(struct exchange *x, const struct msg_addr *name);
 /* The host is gone, or asked for something else. */
 void lookup_drop(struct sessions *s, struct client *client);
 /* Ends what takes too long. Returns when to call again, 0: nothing waits. */

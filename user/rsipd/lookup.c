@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * A request that names its remote by name waits until the name is looked up
- * (A-52): its bytes are kept, the loop looks it up, and the request is carried
+ * A request that names its remote by name (A-52), or a query for names, waits
+ * until the name is looked up: its bytes are kept, the loop looks it up, and the request is carried
  * out as if it had come then. Each host waits for one name at most, so that a
  * slow name server holds up nobody else (DNS-05); a copy of the request finds it
  * waiting and is dropped (T-19), any other request takes its place.
@@ -21,6 +21,7 @@ struct lookup {
 	struct origin from;
 	struct table_node by_id;
 	struct wheel_node timer;
+	struct resolved found;		/* by now */
 	size_t len;
 	uint8_t data[];			/* of the request */
 };
@@ -65,15 +66,14 @@ void lookup_drop(struct sessions *s, struct client *client)
 	free(lookup);
 }
 
-uint16_t lookup_begin(struct exchange *x)
+uint16_t lookup_begin(struct exchange *x, const struct msg_addr *name)
 {
 	struct lookups *lookups = &x->s->lookups;
 	struct session *session = x->client->session;
-	const struct msg_addr *remote = &x->m->remote;
-	char name[RSIP_FQDN_MAX + 1];
+	char text[RSIP_FQDN_MAX + 1];
 	struct lookup *lookup;
 
-	if (!lookups->resolve)
+	if (!lookups->resolve || (x->resolved && x->resolved->until <= x->now))
 		return RSIP_E_REMOTE_ADDR_UNALLOWED;
 	lookup = lookups->count < LOOKUPS_MAX ? malloc(sizeof(*lookup) + x->data_len) : NULL;
 	if (!lookup)
@@ -82,18 +82,19 @@ uint16_t lookup_begin(struct exchange *x)
 	lookup->client = x->client;
 	lookup->from = *x->from;
 	lookup->timer = (struct wheel_node){ 0 };
+	lookup->found = x->resolved ? *x->resolved : (struct resolved){ .until = x->now + LOOKUP_MS };
 	lookup->len = x->data_len;
 	memcpy(lookup->data, x->data, lookup->len);
 	table_add(&lookups->by_id, &lookup->by_id, lookup->id);
-	wheel_set(&lookups->timers, &lookup->timer, x->now + LOOKUP_MS);
+	wheel_set(&lookups->timers, &lookup->timer, lookup->found.until);
 	lookups->count++;
 	session->lookup = lookup;
 	/* Known, without an answer: a copy of it gets none. */
 	replay_store(&session->last, x->request, NULL, 0);
 	session->last_bind = 0;
-	memcpy(name, remote->name, remote->name_len);
-	name[remote->name_len] = '\0';
-	lookups->resolve(lookup->id, name, lookups->arg);
+	memcpy(text, name->name, name->name_len);
+	text[name->name_len] = '\0';
+	lookups->resolve(lookup->id, text, lookups->arg);
 	return REQUEST_WAITS;
 }
 
@@ -111,7 +112,6 @@ static void add_peer(struct peers *peers, __be32 addr)
 void session_resolved(struct sessions *s, uint32_t id, const __be32 *addrs, size_t count, uint64_t now)
 {
 	struct table_node *node = table_find(&s->lookups.by_id, id);
-	struct peers peers = { .count = 0 };
 	struct lookup *lookup;
 
 	if (!node)
@@ -119,8 +119,9 @@ void session_resolved(struct sessions *s, uint32_t id, const __be32 *addrs, size
 	lookup = container_of(node, struct lookup, by_id);
 	forget(&s->lookups, lookup);
 	for (size_t i = 0; i < count; i++)
-		add_peer(&peers, addrs[i]);
-	session_go_on(s, &lookup->from, lookup->data, lookup->len, &peers, now);
+		add_peer(&lookup->found.peers, addrs[i]);
+	query_resolved(s->config, &lookup->found.names, addrs, count);
+	session_go_on(s, &lookup->from, lookup->data, lookup->len, &lookup->found, now);
 	free(lookup);
 }
 

@@ -45,18 +45,68 @@ static bool is_local(const struct config *config, __be32 addr, __be32 mask)
 	return false;
 }
 
+/* --- names ------------------------------------------------------------------------- */
+
+static bool is_name(const struct msg_tuple *tuple)
+{
+	return tuple->indicator == RSIP_QUERY_ADDRESS && tuple->addr.type == RSIP_ADDR_FQDN && !tuple->addr.any;
+}
+
+bool query_name(const struct msg *m, unsigned int i, struct msg_addr *out)
+{
+	const uint8_t *at = m->tuples;
+	size_t left = m->has & MSG_HAS_TUPLES ? m->tuples_len : 0;
+	struct msg_tuple tuple;
+
+	if (i >= QUERY_NAMES_MAX)
+		return false;
+	while (msg_tuple_next(&at, &left, &tuple)) {
+		if (!is_name(&tuple) || i--)
+			continue;
+		*out = tuple.addr;
+		return true;
+	}
+	return false;
+}
+
+void query_resolved(const struct config *config, struct query_names *names, const __be32 *addrs, size_t count)
+{
+	size_t local = 0;
+
+	for (size_t i = 0; i < count; i++)
+		local += is_local(config, addrs[i], addr_mask(32));
+	if (count && local == count)
+		names->local |= 1u << names->done;
+	names->done++;
+}
+
+/* --- the answer ---------------------------------------------------------------------- */
+
+/* `names` moves on to the next name. */
+static bool tuple_is_local(const struct config *config, const struct msg_tuple *tuple, struct query_names *names)
+{
+	bool local = names->done && names->local & 1;
+
+	if (tuple->addr.type == RSIP_ADDR_IPV4)
+		return is_local(config, tuple->addr.v4,
+				tuple->indicator == RSIP_QUERY_NETWORK ? tuple->mask : addr_mask(32));
+	if (!is_name(tuple))
+		return false;
+	names->done -= names->done > 0;
+	names->local >>= 1;
+	return local;
+}
+
 /* Answers the tuples of one kind in their order. */
-static void answer_kind(const struct config *config, const struct msg *m, uint16_t kind, struct tuples *tuples)
+static void answer_kind(const struct config *config, const struct msg *m, uint16_t kind, struct query_names names,
+			struct tuples *tuples)
 {
 	const uint8_t *at = m->tuples;
 	size_t left = m->tuples_len;
 	struct msg_tuple tuple;
 
 	while (msg_tuple_next(&at, &left, &tuple)) {
-		__be32 mask = kind == RSIP_QUERY_NETWORK ? tuple.mask : addr_mask(32);
-
-		if (tuple.indicator != kind || tuple.addr.type != RSIP_ADDR_IPV4 ||
-		    !is_local(config, tuple.addr.v4, mask))
+		if (tuple.indicator != kind || !tuple_is_local(config, &tuple, &names))
 			continue;
 		tuple.indicator = kind == RSIP_QUERY_NETWORK ? RSIP_LOCAL_NETWORK : RSIP_LOCAL_ADDRESS;
 		if (!add(tuples, &tuple))
@@ -64,7 +114,8 @@ static void answer_kind(const struct config *config, const struct msg *m, uint16
 	}
 }
 
-size_t query_answer(const struct config *config, const struct msg *m, uint8_t *out, size_t capacity)
+size_t query_answer(const struct config *config, const struct msg *m, const struct query_names *names, uint8_t *out,
+		    size_t capacity)
 {
 	struct tuples tuples = { .out = out, .capacity = capacity };
 
@@ -72,10 +123,10 @@ size_t query_answer(const struct config *config, const struct msg *m, uint8_t *o
 		add_all_networks(config, &tuples);
 		return tuples.len;
 	}
-	answer_kind(config, m, RSIP_QUERY_ADDRESS, &tuples);
+	answer_kind(config, m, RSIP_QUERY_ADDRESS, *names, &tuples);
 	if (config->query_all)
 		add_all_networks(config, &tuples);
 	else
-		answer_kind(config, m, RSIP_QUERY_NETWORK, &tuples);
+		answer_kind(config, m, RSIP_QUERY_NETWORK, *names, &tuples);
 	return tuples.len;
 }

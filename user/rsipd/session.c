@@ -177,13 +177,18 @@ static uint16_t do_query(struct exchange *x)
 	struct sessions *s = x->s;
 	struct msg *answer = &x->answer;
 	size_t left = room(x->from->tcp, &x->seal);
+	const struct query_names none = { 0 }, *names = x->resolved ? &x->resolved->names : &none;
+	struct msg_addr name;
 
+	/* One name after the other (QRY-12); one that nobody looks up is as unknown as other remotes. */
+	if (query_name(x->m, names->done, &name) && lookup_begin(x, &name) == REQUEST_WAITS)
+		return REQUEST_WAITS;
 	answer->has = MSG_HAS(RSIP_PARAM_CLIENT_ID);
 	answer->client_id = x->m->client_id;
 	/* before the tuples: header, Client ID, Message Counter */
 	left -= RSIP_HEADER_LEN + 2 * (RSIP_PARAM_HEADER_LEN + 4);
 	answer->tuples = s->values;
-	answer->tuples_len = query_answer(s->config, x->m, s->values, left);
+	answer->tuples_len = query_answer(s->config, x->m, names, s->values, left);
 	if (answer->tuples_len)
 		answer->has |= MSG_HAS_TUPLES;
 	return 0;
@@ -375,8 +380,9 @@ static bool is_new(struct exchange *x, const struct replay_request *request)
 		verdict = REPLAY_OLD;
 	if (verdict == REPLAY_NEW)
 		return true;
-	/* An answer too long to be kept is made again: a query changes nothing. */
-	if (verdict == REPLAY_AGAIN && !last->answer && request->type == RSIP_QUERY_REQUEST)
+	/* An answer too long to be kept is made again: a query changes nothing. One that waits for a name has none yet. */
+	if (verdict == REPLAY_AGAIN && !last->answer && request->type == RSIP_QUERY_REQUEST &&
+	    !session_waits(s, x->from))
 		return true;
 	if (verdict == REPLAY_OLD || !last->answer) {
 		s->counters.ignored++;
@@ -565,7 +571,7 @@ void session_input(struct sessions *s, const struct origin *from, const uint8_t 
 }
 
 void session_go_on(struct sessions *s, const struct origin *from, const uint8_t *data, size_t len,
-		   const struct peers *resolved, uint64_t now)
+		   const struct resolved *resolved, uint64_t now)
 {
 	struct msg m;
 	struct msg_fault fault;
