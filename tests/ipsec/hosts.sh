@@ -410,6 +410,43 @@ if back != int(count) * len(block):
 	sys.exit(f"{back} bytes came back")' "$2" "$3" "$4" "$5" "$6"
 }
 
+# --- as on a machine of its own, with what its distribution installs -----------------------
+
+# own_etc HOST...: what HOST writes to /etc is its own
+own_etc() {
+	local host top
+	for host in "$@"; do
+		top=$HOSTS/$host/etc
+		mkdir -p "$top"
+		on "$host" dash -c "mount -t tmpfs etc $top && mkdir $top/upper $top/work &&
+			mount -t overlay -o lowerdir=/etc,upperdir=$top/upper,workdir=$top/work etc /etc" || return
+	done
+}
+
+# as_written HOST SCRIPT FOLDER: SCRIPT's commands, those of FOLDER among them. There is no systemd
+# here, so another one does what the units do.
+as_written() {
+	mkdir -p $HOSTS/bin
+	cat >$HOSTS/bin/systemctl <<-'END'
+		#!/bin/dash -e
+		case $2 in
+		strongswan)
+			/usr/lib/ipsec/charon >/dev/null 2>&1 &
+			until [ -S /run/charon.vici ]; do busybox usleep 50000; done
+			exec swanctl --load-all --noprompt
+			;;
+		ipsec)
+			ipsec checknss >/dev/null
+			/usr/libexec/ipsec/pluto --config /etc/ipsec.conf --nofork >/dev/null 2>&1 &
+			until [ -S /run/pluto/pluto.ctl ] && ipsec whack --status >/dev/null; do busybox usleep 50000; done
+			exec ipsec addconn --config /etc/ipsec.conf --autoall
+			;;
+		esac
+	END
+	chmod +x $HOSTS/bin/systemctl
+	on "$1" env PATH="$HOSTS/bin:$3:$PATH" dash -ex "$2"
+}
+
 # --- keys by hand: IPsec without IKE, to see one packet type alone -----------------------
 
 AUTH=0x000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f

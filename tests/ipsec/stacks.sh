@@ -63,6 +63,13 @@ libre_whack() {
 	libre_on "$root" "$host" timeout 25 "$root/usr/libexec/ipsec/whack" --rundir "$HOSTS/$host/libreswan/run" "$@"
 }
 
+# libre_install HOST ROOT: as its package does
+libre_install() {
+	cp -a "$2/usr/." /usr/ && ldconfig && mkdir -p /var/lib/ipsec/nss || return
+	on "$1" cp -a "$2/etc/." /etc/
+	on "$1" mkdir -p /run/pluto
+}
+
 # --- OpenIKED, as the peer ---------------------------------------------------------------
 
 # iked_start ROOT [OPTION...]: on y, with a policy for each of x1 and x2, with these options.

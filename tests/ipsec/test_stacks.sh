@@ -13,13 +13,6 @@
 # shellcheck source=cell.sh
 . "$(dirname "$0")/cell.sh"
 
-# Libreswan unpacked, as $stack
-have_libreswan() {
-	stack=$build/stacks/Libreswan
-	"$top/tests/ipsec/unpack.sh" "$stack" libreswan libnss3-tools libldns3 libevent-pthreads-2.1-7 libevent-core-2.1-7 \
-		libcurl3-nss libunbound8 libnss3 libnspr4 >"$work/unpack" 2>&1 || skip "no packages: $(tail -n 1 "$work/unpack")"
-}
-
 # tried EVENT...: connects x1 and x2 with $stack, and writes down that it went well
 tried() {
 	guest swan_start x1 x2

@@ -51,6 +51,15 @@ test_gre() {
 	packets exchange x1 "$(port x1)" 1476
 }
 
+# The tunnel's interface named instead of the address: by a program, and by an IKE daemon that wants a
+# route to the network behind its peer.
+test_by_interface() {
+	raise
+	rsip_up x1 --ports 1
+	on x1 ping -c 1 -W 2 -I rsip0 203.0.113.2 | grep 'from 203.0.113.10 rsip0'
+	ip -n "${lab}x1" route add 192.0.2.0/24 via 203.0.113.2 dev rsip0 src 203.0.113.10 table 220
+}
+
 # covers: HOST-02
 test_no_arp_answer() {
 	raise
@@ -85,7 +94,7 @@ test_release_on_exit() {
 	wait "$(<"$work/x2.rsip")"
 	registered 0
 	same "interfaces left" "" "$(ip -n "${lab}x1" -br link | grep rsip || true)"
-	same "rules left" "" "$(ip -n "${lab}x1" rule | grep 203.0.113.10 || true)"
+	same "rules left" "" "$(ip -n "${lab}x1" rule | grep -E '203.0.113.10|rsip' || true)"
 }
 
 # covers: FAIL-06 FAIL-07 FAIL-05 FAIL-11
@@ -130,6 +139,7 @@ test_host_killed() {
 	registered 1
 	[ "$old" != "$(ctl -j clients | jq '.[0].client_id')" ] || fail "the old registration is still there"
 	same "binds" 1 "$(ctl -j bindings | jq length)"
+	same "rules" 2 "$(ip -n "${lab}x1" rule | grep -cE '203.0.113.10|rsip')"
 	packets exchange x1 "$(port x1)"
 }
 

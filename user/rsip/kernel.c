@@ -12,6 +12,7 @@
 #include <linux/pkt_sched.h>
 #include <linux/rtnetlink.h>
 #include <netinet/in.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -515,10 +516,14 @@ static int rule_command(struct kernel *k, uint16_t type, uint16_t flags, const s
 	struct fib_rule_hdr *info = mnl_nlmsg_put_extra_header(nlh, sizeof(*info));
 
 	info->family = AF_INET;
-	info->src_len = 32;
 	info->table = RT_TABLE_UNSPEC;
 	info->action = FR_ACT_TO_TBL;
-	mnl_attr_put_u32(nlh, FRA_SRC, rule->from);
+	if (rule->from != 0) {
+		info->src_len = 32;
+		mnl_attr_put_u32(nlh, FRA_SRC, rule->from);
+	}
+	if (rule->out[0] != '\0')
+		mnl_attr_put_strz(nlh, FRA_OIFNAME, rule->out);
 	mnl_attr_put_u32(nlh, FRA_TABLE, rule->table);
 	mnl_attr_put_u32(nlh, FRA_PRIORITY, rule->preference);
 	mnl_attr_put_u8(nlh, FRA_PROTOCOL, rule->protocol);
@@ -553,6 +558,8 @@ static int list_rule(const struct nlmsghdr *nlh, void *arg)
 		.from = get_u32(at[FRA_SRC], 0),
 		.protocol = at[FRA_PROTOCOL] != NULL ? mnl_attr_get_u8(at[FRA_PROTOCOL]) : 0,
 	};
+	if (at[FRA_OIFNAME] != NULL)
+		snprintf(rule->out, sizeof(rule->out), "%s", mnl_attr_get_str(at[FRA_OIFNAME]));
 	return MNL_CB_OK;
 }
 

@@ -50,9 +50,10 @@ struct kernel_path {
 	uint32_t mtu;		/* of the interface, or less if the route says so */
 };
 
-struct kernel_rule {		/* from `from` lookup `table` */
+struct kernel_rule {		/* what comes `from` there, or goes `out` there, looks up `table` */
 	uint32_t preference, table;
-	__be32 from;
+	__be32 from;		/* 0: from anywhere */
+	char out[IFNAMSIZ];	/* empty: out anywhere */
 	uint8_t protocol;
 };
 

@@ -49,18 +49,6 @@ static int failed(const char *what, int err)
 	return err;
 }
 
-static int libbpf_line(enum libbpf_print_level level, const char *format, va_list args)
-{
-	char line[512];
-
-	if (level == LIBBPF_DEBUG)
-		return 0;
-	vsnprintf(line, sizeof(line), format, args);
-	line[strcspn(line, "\n")] = 0;
-	log_debug("%s", line);
-	return 0;
-}
-
 /* --- tc filters --------------------------------------------------------------------- */
 
 static int filter_attach(struct tunnel *t, int index, enum bpf_tc_attach_point point, int program, bool *made_clsact)
@@ -237,7 +225,6 @@ int tunnel_open(struct tunnel **out, const char *gateway)
 
 	if (t == NULL)
 		return -ENOMEM;
-	libbpf_set_print(libbpf_line);
 	snprintf(t->alias, sizeof(t->alias), ALIAS_FORMAT, gateway);
 	err = kernel_open(&t->kernel);
 	if (err) {
@@ -357,14 +344,23 @@ static int programs_start(struct tunnel *t)
 	return err;
 }
 
+/* What comes from Nb goes into the tunnel, and what has to leave by its interface: sockets bound to
+ * that, and the routes of IKE daemons, which the kernel takes only if it finds their next hop there. */
+static int rules_change(struct tunnel *t, int (*change)(struct kernel *k, const struct kernel_rule *rule))
+{
+	struct kernel_rule from = { .preference = t->info.table, .table = t->info.table, .protocol = KERNEL_PROTOCOL };
+	struct kernel_rule out = from;
+	int err, also;
+
+	from.from = t->spec.address;
+	memcpy(out.out, t->info.name, sizeof(out.out));
+	err = change(&t->kernel, &from);
+	also = change(&t->kernel, &out);
+	return err ? err : also;
+}
+
 static int routing_start(struct tunnel *t)
 {
-	struct kernel_rule rule = {
-		.preference = t->info.table,
-		.table = t->info.table,
-		.from = t->spec.address,
-		.protocol = KERNEL_PROTOCOL,
-	};
 	int err = kernel_address_add(&t->kernel, t->index, t->spec.address);
 
 	if (!err)
@@ -373,20 +369,13 @@ static int routing_start(struct tunnel *t)
 	if (!err)
 		err = kernel_default_add(&t->kernel, t->info.table, 0, 0);
 	if (!err)
-		err = kernel_rule_add(&t->kernel, &rule);
+		err = rules_change(t, kernel_rule_add);
 	return err;
 }
 
 static void routing_stop(struct tunnel *t)
 {
-	struct kernel_rule rule = {
-		.preference = t->info.table,
-		.table = t->info.table,
-		.from = t->spec.address,
-		.protocol = KERNEL_PROTOCOL,
-	};
-
-	kernel_rule_delete(&t->kernel, &rule);
+	rules_change(t, kernel_rule_delete);
 	kernel_default_delete(&t->kernel, t->info.table, 0);
 }
 

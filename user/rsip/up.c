@@ -5,6 +5,7 @@
  * beyond sending is noted and done in up_step().
  */
 #include <arpa/inet.h>
+#include <bpf/libbpf.h>
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
@@ -485,11 +486,26 @@ static int handles_start(struct up *up, const char *socket)
 	return demand_open(up);
 }
 
+/* For whoever debugs; what matters is said in better words. */
+static int libbpf_line(enum libbpf_print_level level, const char *format, va_list args)
+{
+	char line[512];
+
+	if (level == LIBBPF_DEBUG)
+		return 0;
+	vsnprintf(line, sizeof(line), format, args);
+	line[strcspn(line, "\n")] = 0;
+	log_debug("%s", line);
+	return 0;
+}
+
 static int up_open(struct up *up, const char *socket)
 {
 	static const struct transport_ops ops = { .message = on_message, .reconnected = on_reconnected };
-	int err = tunnels_open(&up->tunnels, up->options->gateway_text);
+	int err;
 
+	libbpf_set_print(libbpf_line);
+	err = tunnels_open(&up->tunnels, up->options->gateway_text);
 	if (err) {
 		log_error("network state of the kernel: %s", strerror(-err));
 		return err;
