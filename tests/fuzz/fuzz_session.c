@@ -4,24 +4,29 @@
  * operator, against the real sessions, leases and pools. The input is a list of
  * steps: kind and host in one byte, two bytes of length or number, the bytes of
  * a message. A Client ID below 0xff00 stands for the sender's own, 0xff0n for
- * that of host n.
+ * that of host n. Host KEYED has a key, and its messages get the authenticator that
+ * belongs to them; those with RAW in their length are sent as they are, and change nothing.
  *
- * covers: SEC-05 T-34
+ * covers: SEC-04 SEC-05 T-34
  */
 #include "fuzz.h"
 
 #include <arpa/inet.h>
 #include <stdbool.h>
+#include <string.h>
 
 #include "../random.h"
 #include "../unit/datapath_fake.h"
 #include "../unit/journal_fake.h"
+#include "lib/auth.h"
 #include "lib/log.h"
 #include "rsipd/session.h"
 
 #define HOSTS		8
 #define ERROR_MAX	23	/* to a sender that is not registered (SEC-05) */
 #define OTHER_HOST	0xff00
+#define KEYED		4
+#define RAW		0x8000
 
 enum { STEP_UDP, STEP_TCP, STEP_WAIT, STEP_WAIT_LONG, STEP_FAIL, STEP_EVICT, STEP_TAKE_BACK, STEP_SPOOF, STEP_COUNT };
 
@@ -33,11 +38,12 @@ static struct config_pool pools[] = {
 	  .ports = { 1000, 1063 }, .spis = { 0x100, 0x17f } },
 	{ .name = "whole", .addresses = &whole_range, .address_count = 1, .rsa = true },
 };
-static struct config_client rules[4];	/* two bits of the host's address: none, macro, micro, none at all */
+static struct config_client rules[4];	/* by a byte of the host's address: none, macro, micro, with a key */
+static uint8_t key[AUTH_KEY_LEN];
 static struct addr_prefix local_network = { .length = 8 };
 static struct config config = {
 	.private_interfaces = &private_interface, .private_count = 1, .pools = pools, .pool_count = 2,
-	.clients = rules, .client_count = 3, .leases = { 600, 600, 3600, 120 },
+	.clients = rules, .client_count = 4, .leases = { 600, 600, 3600, 120 },
 	.server = { RSIP_PORT, true, true }, .local_networks = &local_network, .local_network_count = 1,
 	.tunnels = { RSIP_TUNNEL_IPIP, RSIP_TUNNEL_GRE }, .tunnel_count = 2, .datapath.max_bindings = 24,
 };
@@ -49,12 +55,13 @@ struct run {
 	uint64_t now;
 	const struct origin *from;	/* whose message is on its way */
 	bool stranger;			/* it was not registered */
+	struct auth_stamp stamp;	/* of the last message of KEYED */
 	unsigned int answers;		/* to it */
 };
 
 static void configure(void)
 {
-	static const uint8_t policies[] = { RSIP_POLICY_NONE, RSIP_POLICY_MACRO, RSIP_POLICY_MICRO };
+	static const uint8_t policies[] = { RSIP_POLICY_NONE, RSIP_POLICY_MACRO, RSIP_POLICY_MICRO, RSIP_POLICY_NONE };
 
 	private_interface.address = htonl(0x0a000001);
 	local_network.network = htonl(0x0a000000);
@@ -64,13 +71,16 @@ static void configure(void)
 			.remote_policy = policies[i], .ipsec = i < 2, .max_binds = 8, .max_ports = 40, .max_spis = 64,
 			.listen = i ? CONFIG_LISTEN_ALWAYS : CONFIG_LISTEN_POLICY, .max_addresses = 1,
 		};
+	for (unsigned int i = 0; i < sizeof(key); i++)
+		key[i] = (uint8_t)i;		/* as in the vectors */
+	rules[3].key = key;
 	log_set_level(LOG_LEVEL_ERROR - 1);
 }
 
-/* Hosts 0-4 stand under the first rule, then one under each other one, the last under none. */
+/* Hosts 0-3 stand under the first rule, then one under each other one, the last under none. */
 static struct origin origin_of(unsigned int host, bool tcp)
 {
-	uint32_t rule = host < 5 ? 0 : host - 4;
+	uint32_t rule = host == KEYED ? 3 : host < KEYED ? 0 : host == HOSTS - 1 ? 4 : host - 4;
 
 	return (struct origin){
 		.source = htonl(0x0a000002 + host + (rule << 8)), .source_port = htons(5000), .local = htonl(0x0a000001),
@@ -83,6 +93,20 @@ static const struct client *client_of(const struct run *run, unsigned int host)
 	return lease_client_by_address(session_leases(run->s), origin_of(host, false).source);
 }
 
+/* Whoever has a key gets nothing without an authenticator, but the refusal to register. */
+static size_t sent_keyed(struct run *run, const struct msg *m, const uint8_t *data, size_t len)
+{
+	struct auth_stamp stamp;
+
+	if (!auth_open(key, data, len, &stamp)) {
+		claim(m->type == RSIP_ERROR_RESPONSE && m->error == RSIP_E_REGISTRATION_DENIED, "%s without authenticator",
+		      msg_type_name(m->type));
+		return len;
+	}
+	run->stamp.nonce = stamp.nonce;
+	return len - AUTH_LEN;
+}
+
 static void sent(const struct origin *to, const uint8_t *data, size_t len, bool close, void *arg)
 {
 	struct run *run = arg;
@@ -91,6 +115,8 @@ static void sent(const struct origin *to, const uint8_t *data, size_t len, bool 
 
 	claim(to->tcp || len <= 65507, "%zu bytes in a datagram", len);
 	claim(msg_decode(data, len, MSG_AT_HOST, to->tcp ? 0 : MSG_UDP, &m, &fault), "%s", fault.text);
+	if (to->source == origin_of(KEYED, false).source)
+		len = sent_keyed(run, &m, data, len);
 	if (!run->from || to->source != run->from->source)
 		return;
 	run->answers++;
@@ -183,14 +209,55 @@ static void stream(struct run *run, unsigned int host, const struct origin *from
 		input(run, host, from, data, RSIP_HEADER_LEN);
 }
 
+/* A message as KEYED sends it, of exactly its length; what is none goes as it is. */
+static uint8_t *seal(struct run *run, uint8_t *data, size_t *len)
+{
+	struct sender sender = { run, KEYED };
+	uint8_t *sealed = malloc(*len + AUTH_LEN);
+	size_t sealed_len;
+
+	if (*len)
+		memcpy(sealed, data, *len);
+	fuzz_map_param(sealed, *len, RSIP_PARAM_CLIENT_ID, real_id, &sender);
+	run->stamp.sequence++;
+	sealed_len = *len < RSIP_HEADER_LEN ? 0 : auth_seal(key, run->stamp, sealed, *len, *len + AUTH_LEN);
+	if (!sealed_len) {
+		free(sealed);
+		return data;
+	}
+	free(data);
+	*len = sealed_len;
+	return sealed;
+}
+
+/* Without an authenticator, or with one that somebody else made, nothing changes. */
+static void input_raw(struct run *run, const struct origin *from, uint8_t *data, size_t len)
+{
+	uint32_t clients, binds;
+
+	session_tick(run->s, run->now);
+	clients = lease_client_count(session_leases(run->s));
+	binds = lease_bind_count(session_leases(run->s));
+	input(run, KEYED, from, data, len);
+	claim(clients == lease_client_count(session_leases(run->s)), "%u hosts", clients);
+	claim(binds == lease_bind_count(session_leases(run->s)), "%u binds", binds);
+}
+
 static void take_message(struct run *run, unsigned int kind, unsigned int host, struct reader *r, size_t len)
 {
 	struct origin from = origin_of(host, kind == STEP_TCP);
-	uint8_t *data = fuzz_take(r, &len);
+	bool raw = len & RAW && host == KEYED;
+	uint8_t *data;
 
+	len &= ~(size_t)RAW;
+	data = fuzz_take(r, &len);
 	if (kind == STEP_SPOOF)
 		from.local = htonl(0x0a000000 + host);	/* host 1: ours */
-	if (kind == STEP_TCP)
+	if (host == KEYED && !raw)
+		data = seal(run, data, &len);
+	if (raw)
+		input_raw(run, &from, data, len);
+	else if (kind == STEP_TCP && host != KEYED)
 		stream(run, host, &from, data, len);
 	else
 		input(run, host, &from, data, len);

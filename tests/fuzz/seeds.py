@@ -14,6 +14,7 @@ from pathlib import Path
 TOP = Path(__file__).resolve().parents[2]
 OUT = Path(sys.argv[1])
 UDP, TCP, WAIT, WAIT_LONG, FAIL, EVICT = range(6)			# steps of fuzz_session.c
+KEYED, RAW = 4, 0x8000
 INPUT, RUN, RUN_LONG, START, STOP, QUERY, _, ADD = range(8)	# steps of fuzz_client.c
 
 
@@ -33,8 +34,8 @@ def vectors():
 # --- sessions and hosts: each vector after what must have come before ---------------------
 
 
-def to_gateway(data, tcp=False, host=0):
-    return struct.pack("!BH", 8 * (TCP if tcp else UDP) + host, len(data)) + data
+def to_gateway(data, tcp=False, host=0, raw=0):
+    return struct.pack("!BH", 8 * (TCP if tcp else UDP) + host, len(data) | raw) + data
 
 
 def from_host(what, number=0, host=0):
@@ -59,6 +60,14 @@ def messages():
             seed("client", name, ipsec + to_host(answer) + to_host(data) + do(RUN_LONG, 400) + do(STOP))
         else:
             seed("session", name, to_gateway(register, tcp) + to_gateway(data, tcp) + from_host(WAIT_LONG, 700))
+            # The first message of a host with a key is told what to do with the second.
+            greeting = 2 * to_gateway(register, host=KEYED)
+            seed("session", name + "-sealed", greeting + to_gateway(data, host=KEYED))
+            seed("session", name + "-raw", greeting + to_gateway(data, host=KEYED, raw=RAW))
+    for line in (TOP / "tests/vectors/auth-vectors.txt").read_text().splitlines():
+        if line and not line.startswith("#"):
+            name, _, _, _, _, data = line.split(" | ")
+            seed("session", name, to_gateway(bytes.fromhex(data), host=KEYED, raw=RAW))
     # The conversations of the RFCs, whole, by several hosts, with time at the end.
     for prefix, talk in itertools.groupby(vectors(), lambda v: v[0].split("-")[0]):
         talk = list(talk)
