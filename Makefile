@@ -142,6 +142,11 @@ $(BUILD)/tests/unit/test_%: $(BUILD)/tests/unit/test_%.o $(UNIT_HELP) $(MODULES)
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ -lcriterion $(RSIPD_LIBS)
 
+# The journal itself: without its stand-in, and what needs that.
+$(BUILD)/tests/unit/test_journal: $(BUILD)/tests/unit/test_journal.o $(MODULES)
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ -lcriterion $(RSIPD_LIBS)
+
 $(BUILD)/tests/bpf/test_%: $(BUILD)/tests/bpf/test_%.o $(BPF_HELP) $(MODULES)
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ -lcriterion $(RSIPD_LIBS)
