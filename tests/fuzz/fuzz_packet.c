@@ -55,6 +55,7 @@ static bool is_fragment(const struct ipv4 *ip)
 /* Everything that goes on is cut and moved by these numbers. */
 static void check(const __u8 *frame, __u32 len, const struct packet *p, bool is_public)
 {
+	__u32 link_len = parse_ethernet(frame, frame + len);
 	__u32 ip_from = is_public ? 0 : IPV4_LEN;
 
 	claim(p->frame_len == len);
@@ -65,14 +66,14 @@ static void check(const __u8 *frame, __u32 len, const struct packet *p, bool is_
 		claim(p->kind == PACKET_FRAGMENT && !p->ip.len);
 		return;
 	}
-	claim(p->ip_at >= ETHERNET_LEN + ip_from && p->ip_at <= ETHERNET_LEN + VLAN_LEN + ip_from + 60 + 16);
+	claim(p->ip_at >= link_len + ip_from && p->ip_at <= link_len + (is_public ? 0 : 60 + 16));
 	claim(p->ip.header >= IPV4_LEN && p->ip.header <= p->ip.len);
 	claim(p->ip_at + p->ip.len <= len);
 	claim(!__builtin_memcmp(frame + p->ip_at + 12, &p->ip.src, 4));
 	claim(!__builtin_memcmp(frame + p->ip_at + 16, &p->ip.dst, 4));
 	claim(is_fragment(&p->ip) == (p->kind == PACKET_FRAGMENT));
 	if (!is_public)
-		claim(p->ip_at + p->ip.len <= ETHERNET_LEN + VLAN_LEN + p->outer.len);
+		claim(p->ip_at + p->ip.len <= link_len + p->outer.len);
 	check_payload(frame, p, is_public);
 }
 
@@ -92,6 +93,11 @@ int LLVMFuzzerTestOneInput(const __u8 *data, unsigned long len)
 	else
 		parse_tunnelled(frame, frame + len, &p);
 	check(frame, len, &p, is_public);
+	if (p.kind == PACKET_FRAGMENT && p.ip.len) {
+		parse_first(frame, frame + len, is_public ? SIDE_PUBLIC : SIDE_PRIVATE, &p);
+		claim(p.kind != PACKET_FRAGMENT || p.ip.frag & bpf_htons(IPV4_OFFSET));
+		check_payload(frame, &p, is_public);
+	}
 	__builtin_free(frame);
 	return 0;
 }

@@ -108,6 +108,17 @@ def packets():
         "options": ip(6, tcp, b"\x01" * 12),
         "icmp": ip(1, b"\x08\0\0\0\0\x01\0\x01"),
         "fragment": ip(17, udp(4000, 4000, b"data"), fragment=0x2000),
+        "fragment-udp": ip(17, struct.pack("!HHHH", 4000, 4000, 2000, 0) + bytes(24), fragment=0x2000),
+        "fragment-ike": ip(17, struct.pack("!HHHH", 500, 500, 2000, 0) + ike + bytes(4), fragment=0x2000),
+        "fragment-ike-4500": ip(17, struct.pack("!HHHH", 4500, 4500, 2000, 0) + bytes(4) + ike, fragment=0x2000),
+        "fragment-esp": ip(50, struct.pack("!II", 0x1f40, 1) + bytes(24), fragment=0x2000),
+        "fragment-ah": ip(51, struct.pack("!BBHII", 17, 4, 0, 0x1f40, 1) + bytes(12) + udp(9, 80, b""), fragment=0x2000),
+        "fragment-tcp": ip(6, tcp + bytes(4), fragment=0x2000),
+        "fragment-tiny": ip(6, tcp[:8], fragment=0x2000),
+        "fragment-options": ip(6, tcp + bytes(4), b"\x01" * 12, 0x2000),
+        "fragment-later": ip(17, bytes(24), fragment=0x2003),
+        "fragment-last": ip(17, bytes(21), fragment=6),
+        "fragment-beyond": ip(17, bytes(24), fragment=0x1fff),
         "sctp": ip(132, bytes(12)),
     }
     macs = bytes(range(12))
@@ -116,8 +127,31 @@ def packets():
         for tag, ether in (("", macs + b"\x08\0"), ("-vlan", macs + b"\x81\0\0\x05\x08\0")):
             seed("packet", "in-" + name + tag, b"\x01" + ether + packet + bytes(4))
             seed("packet", "out-" + name + tag, b"\0" + ether + ip(4, packet))
+            seed("packet", "outer-" + name + tag, b"\0" + ether + ip(4, packet, fragment=0x2000))
             for variant, header in gre.items():
                 seed("packet", f"out-{variant}-{name}{tag}", b"\0" + ether + ip(47, header + packet))
+
+
+# --- fragments: the steps of fuzz_fragments.c --------------------------------------------------------
+
+
+def fragments():
+    def step(units, size, last=False, flags=0, time=0, source=0, passed=0):
+        return struct.pack("!BBHHBB", flags | (0 if last else 2), time, units, size - 1, source, passed)
+    known, outer, host, raw = 8, 1, 4, 64
+    parts = [step(0, 800, flags=known), step(100, 800), step(200, 11, last=True)]
+    for order in itertools.permutations(range(3)):
+        seed("fragments", "order-" + "".join(map(str, order)), b"".join(parts[i] for i in order))
+    seed("fragments", "outer", step(100, 11, True, outer) + step(0, 800, False, outer))
+    seed("fragments", "twice", parts[2] + parts[2] + parts[1] + parts[0] + parts[0])
+    seed("fragments", "overlap", parts[1] + step(99, 800) + parts[0] + parts[2])
+    seed("fragments", "two-lasts", parts[2] + step(300, 8, last=True) + parts[0] + parts[1])
+    seed("fragments", "two-targets", parts[1] + parts[0] + step(0, 800, flags=known | host))
+    seed("fragments", "late", parts[1] + step(0, 800, flags=known, time=255))
+    seed("fragments", "passed", step(100, 800, flags=known, passed=100) + step(200, 11, last=True, passed=100))
+    seed("fragments", "endless", b"".join(step(at * 8, 64) for at in range(140)))
+    seed("fragments", "sources", b"".join(step(100, 800, source=n, flags=32 * (n & 1)) for n in range(12)))
+    seed("fragments", "raw", struct.pack("!BBHHBB", raw, 0, 0, 33, 0, 0) + ip(17, bytes(13), fragment=6))
 
 
 # --- records of the store: the fields of record.c, without the checksum -----------------------------
@@ -169,6 +203,7 @@ def requests():
 
 messages()
 packets()
+fragments()
 requests()
 records()
 configurations()
