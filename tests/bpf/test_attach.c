@@ -518,6 +518,37 @@ Test(attach, interfaces_made_anew)
 	datapath_close(dp);
 }
 
+static bool lan_is_on(void *arg)
+{
+	return program_on("lan0").id;
+}
+
+/* Another program has the device that came back: it is asked for some seconds, then it is a fault. covers: FAIL-13 */
+Test(attach, device_that_came_back_and_is_taken)
+{
+	struct datapath *dp = open_and_attach();
+	uint64_t second = 1;
+
+	net_anew();
+	put_foreign_on("wan0");
+	cr_assert(net_until(read_netlink, lan_is_on, dp));
+	for (; second < 4; second++)
+		cr_expect_eq(datapath_tick(dp, second * 1000), 0);
+	cr_expect_str_eq(program_on("wan0").name, "foreign");
+	net_run("ip link set wan0 xdp off");
+	cr_expect_eq(datapath_tick(dp, second++ * 1000), 0);
+	expect_interfaces(dp, "native", "native");
+
+	net_anew();
+	put_foreign_on("wan0");
+	cr_assert(net_until(read_netlink, lan_is_on, dp));
+	for (unsigned int tries = 0; tries < 8; tries++)
+		cr_expect_eq(datapath_tick(dp, second++ * 1000), 0);
+	cr_expect_eq(datapath_tick(dp, second * 1000), -EBUSY);
+	datapath_detach(dp);
+	datapath_close(dp);
+}
+
 /* --- a daemon that died -------------------------------------------------------------------------------- */
 
 /* The programs stay where they are, without a moment off; what nobody holds any more goes from the maps. */

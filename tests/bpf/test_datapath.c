@@ -200,6 +200,35 @@ Test(datapath, open_fills_addresses_and_devices)
 	EXPECT_EMPTY("rsip_cookies");
 }
 
+/* N speaks to peers in the name of the address that it has now; while it has none, of the last. covers: APF-03 */
+Test(datapath, its_own_address_changes)
+{
+	static const struct {
+		const char *command, *speaker;
+	} steps[] = {
+		{ "ip addr flush dev wan0", "203.0.113.1" },
+		{ "ip addr add 203.0.113.9/24 dev wan0", "203.0.113.9" },
+		{ "ip addr add 203.0.113.7/24 dev wan0", "203.0.113.9" },
+		{ "ip addr flush dev wan0", "203.0.113.9" },
+		{ "ip addr add 203.0.113.7/24 dev wan0", "203.0.113.7" },
+	};
+
+	for (size_t i = 0; i < sizeof(steps) / sizeof(steps[0]); i++) {
+		const struct {
+			__be32 key;
+			struct rsip_address value;
+		} addresses[] = {
+			{ net_addr(NB), { .flags = RSIP_ADDRESS_POOL, .speaker = net_addr(steps[i].speaker) } },
+			{ net_addr(NB2), { .flags = RSIP_ADDRESS_POOL, .speaker = net_addr(steps[i].speaker) } },
+			{ net_addr(NA), { .flags = RSIP_ADDRESS_TUNNEL } },
+		};
+
+		net_run("%s", steps[i].command);
+		cr_assert_eq(datapath_tick(dp, net_now()), 0);
+		EXPECT_MAP("rsip_addresses", addresses);
+	}
+}
+
 /* The pool; and the private realm, of which 203.0.113.0/24 can be none. covers: SEC-10 */
 Test(datapath, what_no_peer_can_be)
 {

@@ -27,6 +27,7 @@
 #define PROGRAM_PRIVATE	"rsip_private"
 #define DISPATCHER	"xdp_dispatcher"
 #define SHARED_MAX	10	/* programs in one dispatcher */
+#define TRIES		10	/* to put a program on a device that came back, one a second */
 
 struct program {
 	const char *name;
@@ -46,6 +47,7 @@ struct place {				/* an interface with a program on it */
 	__u32 id;			/* of the program that was put there */
 	int fd;				/* the same, open, so that nobody has to be asked for it; or -1 */
 	__u32 seen;			/* of a dispatcher with it, when last looked at */
+	unsigned int failures;		/* to put it on since the device came back */
 };
 
 struct attach {
@@ -692,8 +694,7 @@ void attach_follow(struct attach *attach, struct netlink *netlink)
 		if (!place->with)
 			take_off(place);
 		place->ifindex = (int)link.lower;
-		if (!find_other(attach, place))
-			occupy(attach, place);
+		place->failures = !find_other(attach, place) && occupy(attach, place);
 	}
 }
 
@@ -751,13 +752,26 @@ static int keep_on(struct attach *attach, struct place *place)
 	return err && is_gone(place) ? 0 : err;
 }
 
+/* A device that has just come back may not be ready for a program, or have another one for a while. */
+static int try_again(struct attach *attach, struct place *place)
+{
+	int err = is_gone(place) ? 0 : occupy(attach, place);
+
+	place->failures = err ? place->failures + 1 : 0;
+	return place->failures < TRIES ? 0 : err;
+}
+
 int attach_keep(struct attach *attach)
 {
 	int err = 0;
 
 	for (size_t i = 0; i < attach->count && !err; i++) {
-		if (attach->places[i].on)
-			err = keep_on(attach, &attach->places[i]);
+		struct place *place = &attach->places[i];
+
+		if (place->on)
+			err = keep_on(attach, place);
+		else if (place->failures)
+			err = try_again(attach, place);
 	}
 	return err;
 }

@@ -27,9 +27,10 @@ void attach_log(void);
 int attach_new(const struct config *config, const struct bpfmaps *maps, struct netlink *netlink,
 	       struct attach **out);
 /* Puts the programs on those interfaces that are another device now than when they
- * were put on last. What cannot be attached is logged, and shown as off. */
+ * were put on last. What cannot be attached is logged, shown as off, and left to attach_keep(). */
 void attach_follow(struct attach *attach, struct netlink *netlink);
-/* Puts a program on again that somebody took off. 0; -errno, logged, if that cannot be. */
+/* To be called once a second. Puts a program on again that somebody took off, and tries again where attach_follow() could
+ * not, for some seconds. 0; -errno, logged, if that cannot be. */
 int attach_keep(struct attach *attach);
 /* Takes exactly these programs off. */
 void attach_off(struct attach *attach);

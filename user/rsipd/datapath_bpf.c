@@ -98,6 +98,7 @@ struct datapath {
 	struct adopt *adopt;		/* until datapath_settle() */
 	bool settled;			/* before, clients and grants are kept here only */
 	struct slowpath *slow;
+	__be32 speaker;			/* as the data plane knows it, see speaker_of() */
 	unsigned int budget;		/* events still to be handled in this go */
 	unsigned int slow_budget;	/* and fragments */
 	uint64_t now;
@@ -792,6 +793,27 @@ static void follow_interfaces(struct datapath *dp)
 		attach_follow(dp->attach, dp->netlink);
 }
 
+/* In whose name N speaks to peers: its address on the first public interface that has one. */
+static __be32 speaker_of(const struct datapath *dp)
+{
+	for (size_t i = 0; i < dp->config->public_count; i++) {
+		__be32 addr = netlink_address_get(dp->netlink, if_nametoindex(dp->config->public_interfaces[i].name));
+
+		if (addr)
+			return addr;
+	}
+	return 0;
+}
+
+/* It may change, with DHCP; while there is none the last one serves. */
+static void follow_speaker(struct datapath *dp)
+{
+	__be32 now = speaker_of(dp);
+
+	if (now && now != dp->speaker)
+		datapath_pools_add(dp, dp->config);
+}
+
 /* --- the loop ----------------------------------------------------------------------------------------- */
 
 int datapath_fd(const struct datapath *dp, unsigned int i)
@@ -817,6 +839,7 @@ int datapath_tick(struct datapath *dp, uint64_t now_ms)
 	nexthops_tick(dp->nexthops, now_ms);
 	slowpath_tick(dp->slow, now_ms);
 	learn_tick(dp->learn, now_ms);
+	follow_speaker(dp);
 	return dp->attach ? attach_keep(dp->attach) : 0;
 }
 
@@ -896,29 +919,16 @@ static int fill_address(const struct datapath *dp, __be32 addr, __u32 clear, __u
 	return bpfmaps_put(fd, &addr, &address);
 }
 
-/* In whose name N speaks to peers: its address on the first public interface that has one. */
-static __be32 speaker_of(const struct datapath *dp)
-{
-	for (size_t i = 0; i < dp->config->public_count; i++) {
-		__be32 addr = netlink_address_get(dp->netlink, if_nametoindex(dp->config->public_interfaces[i].name));
-
-		if (addr)
-			return addr;
-	}
-	return 0;
-}
-
 static int fill_pool(const struct datapath *dp, const struct config_pool *pool)
 {
 	__u32 set = RSIP_ADDRESS_POOL | (pool->gateway_address ? RSIP_ADDRESS_SHARED : 0);
-	__be32 speaker = speaker_of(dp);
 	int err = 0;
 
 	for (size_t i = 0; i < pool->address_count && !err; i++) {
 		const struct addr_range *range = &pool->addresses[i];
 
 		for (uint64_t at = range->first; at <= range->last && !err; at++)
-			err = fill_address(dp, htonl((uint32_t)at), RSIP_ADDRESS_SHARED, set, speaker);
+			err = fill_address(dp, htonl((uint32_t)at), RSIP_ADDRESS_SHARED, set, dp->speaker);
 	}
 	return err;
 }
@@ -967,6 +977,7 @@ int datapath_pools_add(struct datapath *dp, const struct config *config)
 {
 	int err = fill_realm(dp, config);
 
+	dp->speaker = speaker_of(dp);
 	for (size_t i = 0; i < config->pool_count && !err; i++)
 		err = fill_pool(dp, &config->pools[i]);
 	return err;
