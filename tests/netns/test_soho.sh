@@ -90,16 +90,21 @@ test_address_changes() {
 }
 
 # Road warrior: the realms are swapped. y, out on the Internet, leases an address of the company's network
-# and talks to x1, which is inside and knows nothing of it.
-# covers: APF-05
+# and talks to x1, which is inside and knows nothing of it. The Internet is everybody's: who may do so has a key.
+# covers: APF-05 APF-06
 test_road_warrior() {
+	(umask 077 && od -An -N 32 -tx1 /dev/urandom | tr -d ' \n' >"$work/key")
 	lab -n 1
 	ip -n "${lab}n" route add local 10.0.0.200 dev lan0
 	config 'interfaces: {private: [{name: wan0, address: 203.0.113.1}], public: [{name: lan0}]}' \
-		'pools: [{name: company, addresses: [10.0.0.200]}]' 'clients: [{match: 0.0.0.0/0}]' \
+		'pools: [{name: company, addresses: [10.0.0.200]}]' "clients: [{match: 0.0.0.0/0, key: $work/key}]" \
 		'local-networks: [203.0.113.0/24]'
 	gateway
-	rsip_up y -g 203.0.113.1 --ports 2
+	on y timeout 10 "$build/rsip" -g 203.0.113.1 up --ports 2 >"$work/stranger.log" 2>&1 &
+	wait_for 10 grep 304 "$work/stranger.log"
+	wait $! || true
+	same "registered without the key" 0 "$(ctl -j clients | jq length)"
+	rsip_up y -g 203.0.113.1 --key "$work/key" --ports 2
 	same "address of y" 10.0.0.200 "$(rsip_field y .lease.address)"
 	on x1 timeout 10 busybox nc -l -p 8000 -e echo "x1 answers" &
 	wait_for 5 listens x1 8000
