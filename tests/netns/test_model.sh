@@ -5,7 +5,7 @@
 . "$(dirname "$0")/lib.sh"
 
 # Entries of a pinned map
-entries() { bpftool -j map dump pinned "$pin/v2/rsip_$1" | jq length; }
+entries() { bpftool -j map dump pinned "$(echo "$pin"/v*/"rsip_$1")" | jq length; }
 
 no_entries() {
 	local map
