@@ -103,13 +103,17 @@ static void *request(struct netlink *nl, uint16_t type, uint16_t flags, size_t h
 	struct nlmsghdr *nlh = mnl_nlmsg_put_header(nl->buffer);
 
 	nlh->nlmsg_type = type;
-	nlh->nlmsg_flags = NLM_F_REQUEST | NLM_F_ACK | flags;
+	nlh->nlmsg_flags = NLM_F_REQUEST | flags;
 	nlh->nlmsg_seq = ++nl->seq;
 	*out = nlh;
 	return mnl_nlmsg_put_extra_header(nlh, header);
 }
 
-/* Sends a request and reads up to its acknowledgement. */
+/*
+ * Sends a request and reads up to its end: the acknowledgement of a command, the
+ * last part of a list, or where `answer` stops. A question needs no acknowledgement,
+ * which would be one more datagram to read.
+ */
 static int talk(struct netlink *nl, const struct nlmsghdr *nlh, mnl_cb_t answer, void *arg)
 {
 	unsigned int port = mnl_socket_get_portid(nl->requests);
@@ -211,7 +215,7 @@ static int link_answer(const struct nlmsghdr *nlh, void *arg)
 {
 	if (nlh->nlmsg_type == RTM_NEWLINK)
 		parse_link(nlh, arg);
-	return MNL_CB_OK;
+	return MNL_CB_STOP;
 }
 
 /* One link, as the kernel tells it: of a VLAN only the device right below it. */
@@ -289,14 +293,14 @@ static int route_answer(const struct nlmsghdr *nlh, void *arg)
 
 	if (nlh->nlmsg_type != RTM_NEWROUTE || mnl_nlmsg_get_payload_len(nlh) < sizeof(*rtm) ||
 	    mnl_attr_parse(nlh, sizeof(*rtm), keep_attribute, &attributes) < 0)
-		return MNL_CB_OK;
+		return MNL_CB_STOP;
 	/* RTA_VIA is an IPv6 router, which has no neighbour entry of this family. */
 	if (attributes.at[RTA_VIA])
-		return MNL_CB_OK;
+		return MNL_CB_STOP;
 	out->type = rtm->rtm_type;
 	attribute_u32(attributes.at[RTA_OIF], &out->ifindex);
 	attribute_u32(attributes.at[RTA_GATEWAY], &out->gateway);
-	return MNL_CB_OK;
+	return MNL_CB_STOP;
 }
 
 int netlink_route_get(struct netlink *nl, __be32 dst, struct netlink_route *out)
@@ -352,7 +356,7 @@ static int neigh_answer(const struct nlmsghdr *nlh, void *arg)
 {
 	if (nlh->nlmsg_type == RTM_NEWNEIGH)
 		parse_neigh(nlh, arg);
-	return MNL_CB_OK;
+	return MNL_CB_STOP;
 }
 
 static struct nlmsghdr *neigh_request(struct netlink *nl, uint16_t type, uint16_t flags, uint8_t ndm_flags,
@@ -380,12 +384,12 @@ int netlink_neigh_get(struct netlink *nl, uint32_t ifindex, __be32 addr, struct 
 
 int netlink_neigh_ask(struct netlink *nl, uint32_t ifindex, __be32 addr)
 {
-	return talk(nl, neigh_request(nl, RTM_NEWNEIGH, NLM_F_CREATE, NTF_USE, ifindex, addr), NULL, NULL);
+	return talk(nl, neigh_request(nl, RTM_NEWNEIGH, NLM_F_ACK | NLM_F_CREATE, NTF_USE, ifindex, addr), NULL, NULL);
 }
 
 int netlink_neigh_keep(struct netlink *nl, uint32_t ifindex, __be32 addr)
 {
-	struct nlmsghdr *nlh = neigh_request(nl, RTM_NEWNEIGH, NLM_F_CREATE, NTF_USE, ifindex, addr);
+	struct nlmsghdr *nlh = neigh_request(nl, RTM_NEWNEIGH, NLM_F_ACK | NLM_F_CREATE, NTF_USE, ifindex, addr);
 
 	mnl_attr_put_u32(nlh, NDA_FLAGS_EXT, NTF_EXT_MANAGED);
 	return talk(nl, nlh, NULL, NULL);
@@ -393,7 +397,7 @@ int netlink_neigh_keep(struct netlink *nl, uint32_t ifindex, __be32 addr)
 
 int netlink_neigh_release(struct netlink *nl, uint32_t ifindex, __be32 addr)
 {
-	return talk(nl, neigh_request(nl, RTM_NEWNEIGH, 0, NTF_USE, ifindex, addr), NULL, NULL);
+	return talk(nl, neigh_request(nl, RTM_NEWNEIGH, NLM_F_ACK, NTF_USE, ifindex, addr), NULL, NULL);
 }
 
 /* --- events ---------------------------------------------------------------------- */
