@@ -87,6 +87,48 @@ Test(session, a_duplicate_gets_the_same_bytes_and_is_not_executed)
 	gateway_free(g);
 }
 
+/* Calls session_tick() as long as it has more to do right now; returns how many messages that made, and of one call at most. */
+static size_t tick_through(struct gateway *g, size_t *most)
+{
+	size_t total = 0;
+	uint64_t next;
+
+	*most = 0;
+	do {
+		g->sent = 0;
+		next = session_tick(g->s, g->now);
+		total += g->sent;
+		*most = g->sent > *most ? g->sent : *most;
+	} while (next && next <= g->now + 1);
+	return total;
+}
+
+/* Three hundred leases and their hosts: told in parts, and told again in parts, so that others get their turn. */
+/* covers: T-27 */
+Test(session, what_ends_at_once_is_told_in_parts)
+{
+	struct gateway *g = gateway_new();
+	size_t most;
+
+	gateway_start(g);
+	for (uint32_t n = 2; n < 152; n++) {
+		uint32_t client = gateway_register(g, n);
+
+		for (uint32_t counter = 2; counter < 4; counter++) {
+			struct msg m = req_rsap(client, 1, counter);
+
+			gateway_call(g, udp_host(n), &m);
+		}
+	}
+	g->now += 3600 * 1000;
+	cr_expect_eq(tick_through(g, &most), 450);
+	cr_expect_leq(most, LEASE_EXPIRE_MAX);
+	g->now += 250;
+	cr_expect_eq(tick_through(g, &most), 450);
+	cr_expect_leq(most, LEASE_EXPIRE_MAX);
+	gateway_free(g);
+}
+
 /* A host that never heard of its lease asks again when that has ended. covers: T-20 EXT-09 */
 Test(session, a_lease_that_has_ended_is_not_promised_again)
 {

@@ -11,6 +11,7 @@
 
 #include "lib/log.h"
 #include "lib/show.h"
+#include "rsipd/commit.h"
 #include "rsipd/server.h"
 
 #define INTERFACES_MAX	128	/* shown by status */
@@ -71,12 +72,13 @@ static void run_status(struct command *command)
 	struct rsipd *rsipd = command->rsipd;
 	const struct leases *leases = session_leases(rsipd->sessions);
 
-	put_json(command->out, json_pack("{ss ss si sI sI ss ss ss so so sI sI sI sb}",
+	put_json(command->out, json_pack("{ss ss si sI sI sI ss ss ss so so sI sI sI sb}",
 				      "daemon", "running",
 				      "version", RSIP_VERSION_TEXT,
 				      "pid", (int)getpid(),
 				      "uptime", (json_int_t)((daemon_now() - rsipd->started) / 1000),
 				      "longest_turn_us", (json_int_t)rsipd->longest_turn_us,
+				      "longest_write_us", (json_int_t)commit_longest_us(rsipd->commit),
 				      "configuration", rsipd->config_path,
 				      "control", rsipd->config->control,
 				      "pin", rsipd->config->datapath.pin,

@@ -48,6 +48,7 @@ struct commit {
 	size_t told;			/* records of the gathering batch that messages have told of */
 	bool busy, failed, was_full, closed;
 	uint64_t pause;			/* before the next try, ms */
+	uint64_t longest;		/* write, ns */
 	uv_prepare_t prepare;
 	uv_async_t done;
 	uv_timer_t again;
@@ -57,6 +58,7 @@ struct commit {
 	uv_cond_t changed;
 	enum { THREAD_IDLE, THREAD_WRITES, THREAD_WROTE, THREAD_ENDS } state;
 	int result;
+	uint64_t took;			/* ns */
 };
 
 /* --- messages that wait ------------------------------------------------------------- */
@@ -176,6 +178,7 @@ static void group_deliver(struct commit *c, struct group *group, bool written)
 static void write_groups(void *arg)
 {
 	struct commit *c = arg;
+	uint64_t began;
 
 	rights_to_write();
 	uv_mutex_lock(&c->mutex);
@@ -185,9 +188,11 @@ static void write_groups(void *arg)
 		if (c->state == THREAD_ENDS)
 			break;
 		uv_mutex_unlock(&c->mutex);
+		began = uv_hrtime();
 		c->result = c->failed ? store_reopen(c->store) : 0;
 		if (!c->result && store_batch_count(c->flying->batch))
 			c->result = store_commit(c->store, c->flying->batch, c->flying->durable);
+		c->took = uv_hrtime() - began;
 		uv_mutex_lock(&c->mutex);
 		c->state = THREAD_WROTE;
 		uv_cond_broadcast(&c->changed);
@@ -253,6 +258,8 @@ static void mended(struct commit *c)
 static void arrive(struct commit *c)
 {
 	c->busy = false;
+	if (c->took > c->longest)
+		c->longest = c->took;
 	if (c->result) {
 		if (c->failed)
 			c->pause = 2 * c->pause < PAUSE_MAX ? 2 * c->pause : PAUSE_MAX;
@@ -313,6 +320,11 @@ struct store_batch *commit_batch(struct commit *commit)
 bool commit_works(const struct commit *commit)
 {
 	return !commit->failed;
+}
+
+uint64_t commit_longest_us(const struct commit *commit)
+{
+	return commit->longest / 1000;
 }
 
 void commit_wait(struct commit *commit, commit_then *then, void *arg)

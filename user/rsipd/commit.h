@@ -41,6 +41,8 @@ struct commit *commit_new(uv_loop_t *loop, struct store *store, const struct com
 struct store_batch *commit_batch(struct commit *commit);
 /* false: a write has failed, and what is put now is not written soon. */
 bool commit_works(const struct commit *commit);
+/* How long the longest write so far took, in microseconds of time, not of CPU: so long did answers wait for the disk. */
+uint64_t commit_longest_us(const struct commit *commit);
 
 /* A session_send with the commit as its argument. */
 void commit_send(const struct origin *to, const uint8_t *data, size_t len, bool close, void *commit);

@@ -464,16 +464,23 @@ static struct client *client_at(struct sessions *s, __be32 source, uint64_t now)
 	return lease_client_by_address(s->leases, source);
 }
 
+/* What ended at once is told again at once: as much of it in one go. */
+static void say_again(struct sessions *s, uint64_t now)
+{
+	struct repeat what;
+
+	for (unsigned int i = 0; i < LEASE_EXPIRE_MAX && repeat_due(s->repeats, now, &what); i++)
+		say(s, &what, true);
+}
+
 uint64_t session_tick(struct sessions *s, uint64_t now)
 {
 	const struct lease_events events = { bind_expired, client_expired, s };
-	struct repeat what;
 	uint64_t next;
 	bool more;
 
 	more = pool_tick(s->pools, now);
-	while (repeat_due(s->repeats, now, &what))
-		say(s, &what, true);
+	say_again(s, now);
 	next = wheel_sooner(lookups_expire(s, now), repeat_next(s->repeats));
 	next = wheel_sooner(next, lease_expire(s->leases, now, &events));
 	return more || (next && next <= now) ? now + 1 : next;
