@@ -12,7 +12,7 @@
 #   auth        secret, certificates, large-certificates (more than a packet holds)
 #   mobike      yes or no, with IKE 2
 #   protection  esp-tunnel, esp-transport, ah-transport
-#   upper       what transport mode is for: udp, if nothing is said, or tcp
+#   upper       what transport mode is for: udp, if nothing is said; with IKE 2 also several, "udp tcp"
 #   dead_peers  after how much silence a host asks whether the peer is there (2s)
 #   settings    one more setting of the connections, as KEY=VALUE, or nothing
 
@@ -63,7 +63,7 @@ connect_host() {
 	shift
 	settings_of_ike mine "$host"
 	mine+=("dpd_delay = ${dead_peers:-2s}" "$@")
-	selectors mine "$NB/32[${upper:-udp}/${own_port[$host]}]" "$Y/32[${upper:-udp}/7]"
+	selectors mine $NB "${own_port[$host]}" $Y 7
 	guest swan_conf "$host" "${charon[@]}"
 	guest swan_conn "$host" home $NB $Y "$protection" "${mine[@]}"
 }
@@ -72,7 +72,7 @@ connect_host() {
 connect_peer() {
 	local host=$1 mine=()
 	settings_of_ike mine y
-	selectors mine "$Y/32[${upper:-udp}/7]" "$NB/32[${upper:-udp}/${own_port[$host]}]"
+	selectors mine $Y 7 $NB "${own_port[$host]}"
 	[ "$host" != x1 ] || guest swan_conf y "${charon[@]}"
 	guest swan_conn y "$host" $Y any "$protection" "${mine[@]}"
 }
@@ -99,11 +99,15 @@ settings_of_ike() {
 	guest swan_credentials "$2" "$work/$auth"
 }
 
-# selectors ARRAY LOCAL REMOTE: added to a connection in transport mode
+# selectors ARRAY LOCAL PORT REMOTE PORT: added to a connection in transport mode
 selectors() {
 	# shellcheck disable=SC2178 # an array, by its name
 	local -n added=$1
-	case $protection in *-transport) added+=("child:local_ts = $2" "child:remote_ts = $3") ;; esac
+	local protocol here='' there=''
+	for protocol in ${upper:-udp}; do
+		here+=",$2/32[$protocol/$3]" there+=",$4/32[$protocol/$5]"
+	done
+	case $protection in *-transport) added+=("child:local_ts = ${here#,}" "child:remote_ts = ${there#,}") ;; esac
 }
 
 # live_through EVENT...: both hosts connect; after each EVENT traffic is as it was

@@ -75,9 +75,11 @@ native_only() {
 	same "dropped by the gateway" "" "$(dropped)"
 }
 
-# Two hosts with one address, each as the how-to says.
-# covers: IN-04 IKE-01 EG-07 IPS-12 HOST-03
+# Two hosts with one address, each as the how-to says. Nothing there turns MOBIKE off: IKE moves to
+# port 4500 after its first exchange, ESP stays native.
+# covers: IN-04 IN-31 IKE-01 IKE-03 EG-07 IPS-12 HOST-03
 test_strongswan() {
+	local host
 	raise_network
 	certificate x1 x1
 	certificate x2 x2
@@ -90,6 +92,7 @@ test_strongswan() {
 	wait $!
 	native_only 6
 	leased
+	[ "$(wire_count y "udp and src $NB and src port 4500 and dst port 4500")" -ge 4 ] || fail "no IKE on port 4500"
 }
 
 # covers: IPS-12
