@@ -56,4 +56,24 @@ test_filter_later() {
 	same "programs left" 0 "$(on n bpftool -j net show | jq '[.[].xdp[]?] | length')"
 }
 
+pins() { find /sys/fs/bpf/xdp -maxdepth 1 -name 'dispatch-*' | wc -l; }
+
+all_shared() { [ "$(loaders)" = "native dispatcher, native dispatcher" ]; }
+
+# Interfaces that come back as other devices: libxdp's pins of the old ones do not stay.
+test_made_anew() {
+	local before
+	raise
+	filter unload lan0
+	filter unload wan0
+	gateway
+	before=$(pins)
+	private_anew
+	public_anew
+	wait_for 30 all_shared
+	same "pins" "$before" "$(pins)"
+	ctl detach
+	wait "$rsipd"
+}
+
 run_tests "$@"

@@ -682,6 +682,14 @@ static int occupy(struct attach *attach, struct place *place)
 	return 0;
 }
 
+/* To look at a device that is gone is no error: it has nothing. */
+static bool is_gone(const struct place *place)
+{
+	char name[IF_NAMESIZE];
+
+	return !if_indextoname((unsigned int)place->ifindex, name);
+}
+
 void attach_follow(struct attach *attach, struct netlink *netlink)
 {
 	for (size_t i = 0; i < attach->count; i++) {
@@ -693,6 +701,9 @@ void attach_follow(struct attach *attach, struct netlink *netlink)
 		/* Off the old device, if that is still there and nobody else is on it. */
 		if (!place->with)
 			take_off(place);
+		/* libxdp's pins are named after the index */
+		if (is_gone(place))
+			libxdp_clean_references(place->ifindex);
 		place->ifindex = (int)link.lower;
 		place->failures = !find_other(attach, place) && occupy(attach, place);
 	}
@@ -724,14 +735,6 @@ static bool is_rivals(const struct place *place, const struct found *found)
 	__u32 ids[SHARED_MAX];
 
 	return is_ours(found->name) || (is_dispatcher(found) && shared_ours(place->ifindex, ids));
-}
-
-/* To look at a device that is gone is no error: it has nothing. */
-static bool is_gone(const struct place *place)
-{
-	char name[IF_NAMESIZE];
-
-	return !if_indextoname((unsigned int)place->ifindex, name);
 }
 
 static int keep_on(struct attach *attach, struct place *place)
