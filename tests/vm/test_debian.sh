@@ -32,7 +32,7 @@ shared=$work/shared
 
 cat >"$work/script" <<END
 cd "$top" || exit 1
-export BUILD="$build"
+export BUILD="$build" TEST_TIMEOUT=180
 for name in $bpf; do
 	echo "--- \$name"
 	"$build/tests/bpf/test_\$name" --jobs "\$(nproc)" --tap="$shared/\$name.tap"
