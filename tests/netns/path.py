@@ -233,6 +233,28 @@ def hairpin():
             raise Failed(f"{station.name} got {stray.hex()}")
 
 
+def begun_by_peer():
+    """IKE that Y begins with a packet in fragments, in every order, and the answers of the host that it knows."""
+    y, (x1, _), _ = raise_hosts()
+    x1.tunnel(ike(NB, PEER, COOKIE))
+    y.expect("IKE of X1", forwarded(ike(NB, PEER, COOKIE)))
+    end, begin = time.monotonic() + WAIT, ike(PEER, NB, b"whole   ")
+    y.send(begin)
+    while not (frame := x1.receive(0.1)):	# rsipd has yet to hear of the cookie
+        if time.monotonic() > end:
+            raise Failed("a whole packet does not come")
+        y.send(begin)
+    check("a whole one", encapsulated(N_PRIVATE, x1.address, forwarded(begin)), frame[14:])
+    data = bytes(range(250)) * 12
+    each_order("X1", y.send, lambda: pieces(x1, 3, lambda p: p[20:]),
+               lambda n: udp(PEER, 500, NB, 500, struct.pack("!Q", n) + data, ident=n, frag=0))
+    for cookie in range(1000, 1006):
+        answer = ike(NB, PEER, struct.pack("!Q", cookie))
+        x1.tunnel(answer)
+        y.expect("an answer", forwarded(answer))
+    check("refused", 0, counters()["out-cookie-taken"] + counters()["in-fragment"])
+
+
 def shared():
     """To an address that is N's too, in every order: a host gets what is for its port, N's stack what is for its own."""
     y, (x1, _), (bind, _) = raise_hosts()

@@ -76,6 +76,13 @@ test_fragments_to_an_address_of_two() {
 	path shared
 }
 
+# covers: APE-01 IN-27
+test_fragments_of_a_peer_that_begins() {
+	config "datapath: {pin: $pin, peer-rekey: true}"
+	raise
+	path begun_by_peer
+}
+
 # covers: TUN-12
 test_tunnel_fragments() {
 	raise
