@@ -275,7 +275,7 @@ Test(datapath, pools_of_a_reload)
 		{ .addresses = &before, .address_count = 1 },
 		{ .addresses = after, .address_count = 2, .gateway_address = true },
 	};
-	const struct config old = { .pools = &pools[0], .pool_count = 1 }, new = { .pools = &pools[1], .pool_count = 1 };
+	struct config old = *config, new = *config;
 	struct {
 		__be32 key;
 		struct rsip_address value;
@@ -283,6 +283,9 @@ Test(datapath, pools_of_a_reload)
 	const struct rsip_address lent = { .flags = RSIP_ADDRESS_POOL, .speaker = net_addr("203.0.113.1") };
 	const struct rsip_address shared = { .flags = lent.flags | RSIP_ADDRESS_SHARED, .speaker = lent.speaker };
 
+	old.pools = &pools[0];
+	new.pools = &pools[1];
+	old.pool_count = new.pool_count = 1;
 	cr_assert_eq(datapath_pools_add(dp, &new), 0);
 	for (uint32_t i = 0; i < 301; i++) {
 		addresses[i + 1].key = htonl(after[1].first + i);

@@ -82,6 +82,12 @@ struct datapath_bind {
 	uint16_t spi_count;
 };
 
+/* The i-th remote that a bind is held to; 0: to none. */
+static inline __be32 datapath_bind_remote(const struct datapath_bind *bind, size_t i)
+{
+	return bind->remote_count ? bind->remotes[i] : bind->remote;
+}
+
 /*
  * Makes a bind usable as one step, as packets see it (SCALE-07), before it
  * returns (IN-25). 0; -ENOSPC when a map or the slots are full; other -errno.

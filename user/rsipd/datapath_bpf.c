@@ -1,13 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The data plane behind datapath.h: hosts, binds and grants in the maps, and
+ * The data plane behind datapath.h: hosts and binds in the maps, and
  * the parts that maps alone do not make: next hops, cookies, programs.
  */
 #include "rsipd/datapath.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
-#include <ifaddrs.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -17,15 +16,16 @@
 #include <utlist.h>
 
 #include "lib/log.h"
+#include "rsipd/addresses.h"
 #include "rsipd/adopt.h"
 #include "rsipd/attach.h"
 #include "rsipd/bpfmaps.h"
 #include "rsipd/clock.h"
+#include "rsipd/grants.h"
 #include "rsipd/learn.h"
 #include "rsipd/netlink.h"
 #include "rsipd/nexthop.h"
 #include "rsipd/peers.h"
-#include "rsipd/realm.h"
 #include "rsipd/slots.h"
 #include "rsipd/slowpath.h"
 #include "rsipd/table.h"
@@ -47,31 +47,9 @@ struct host {
 	struct host *prev, *next;
 };
 
-struct grant {
-	struct rsip_grant_key key;
-	uint32_t refs;			/* remote 0: all binds of the pair; else binds held to it */
-	uint32_t held;			/* remote 0: claims of RSIPSEC binds of the pair that are held to remotes */
-	struct claim *ipsec;		/* of RSIPSEC and RSA-IP binds that the entry may name; the first is named */
-	struct claim *any;		/* of binds of all kinds, the same */
-	bool stored;			/* datapath_settle(): its entry is right */
-	struct table_node by_key;
-	struct grant *prev, *next;
-};
-
-struct claim {				/* a bind for each of its remotes, a RSA-IP bind once */
-	struct bind_slot *bind;
-	struct grant *grant;
-	struct claim *prev, *next;	/* of grant->any */
-	struct claim *ipsec_prev, *ipsec_next;	/* of grant->ipsec, if it is in there */
-};
-
 struct bind_slot {			/* the daemon's side of a slot of rsip_binds */
-	uint32_t generation;		/* 0: free */
 	struct host *host;		/* NULL: the host was removed before its bind */
-	bool whole, ipsec;		/* RSA-IP; this or RSIPSEC */
-	struct grant *pair;
-	struct claim *claims;
-	size_t claim_count;
+	struct grantee grantee;		/* and where it is; generation 0: free */
 	struct bind_slot *host_prev, *host_next;
 };
 
@@ -86,12 +64,12 @@ struct datapath {
 	struct attach *attach;		/* NULL: nothing is attached */
 	struct ring_buffer *events;
 	uint32_t *private_ifindex;	/* of the private interfaces, in their order */
-	struct table hosts_by_addr, grants_by_key;
+	struct table hosts_by_addr;
+	struct grants grants;
 	struct host *hosts;
 	struct host *told;		/* that violations of are not told for now; the first is due first */
 	datapath_violation *tell;
 	void *tell_arg;
-	struct grant *grants;
 	struct bind_slot *binds;	/* by slot */
 	struct slots free;
 	uint32_t generation;		/* of the last bind; any value but 0 */
@@ -165,11 +143,6 @@ static uint32_t slot_of(const struct datapath *dp, const struct bind_slot *b)
 	return (uint32_t)(b - dp->binds);
 }
 
-static struct rsip_target target_of(const struct datapath *dp, const struct bind_slot *b)
-{
-	return (struct rsip_target){ slot_of(dp, b), b->generation };
-}
-
 /* From here on no packet uses the bind. */
 static void bind_stop(const struct datapath *dp, const struct bind_slot *b)
 {
@@ -194,157 +167,6 @@ void datapath_client_remove(struct datapath *dp, __be32 client)
 	table_remove(&dp->hosts_by_addr, &host->by_addr);
 	DL_DELETE(dp->hosts, host);
 	free(host);
-}
-
-/* --- grants --------------------------------------------------------------------------------- */
-
-/* 64 bits of the 96: another pair's grant for some remote may have the same. */
-static uint64_t grant_hash(const struct rsip_grant_key *key)
-{
-	return ((uint64_t)key->client << 32 | key->addr) ^ table_hash(key->remote, 0);
-}
-
-static struct grant *grant_find(const struct datapath *dp, const struct rsip_grant_key *key)
-{
-	struct table_node *node = table_find(&dp->grants_by_key, grant_hash(key));
-
-	while (node && memcmp(&container_of(node, struct grant, by_key)->key, key, sizeof(*key)))
-		node = table_find_next(node);
-	return node ? container_of(node, struct grant, by_key) : NULL;
-}
-
-static struct grant *grant_get(struct datapath *dp, const struct rsip_grant_key *key)
-{
-	struct grant *grant = grant_find(dp, key);
-
-	if (grant)
-		return grant;
-	grant = calloc(1, sizeof(*grant));
-	if (!grant)
-		return NULL;
-	grant->key = *key;
-	table_add(&dp->grants_by_key, &grant->by_key, grant_hash(key));
-	DL_APPEND(dp->grants, grant);
-	return grant;
-}
-
-static struct rsip_grant grant_value(const struct datapath *dp, const struct grant *grant)
-{
-	struct rsip_grant value = { .flags = grant->held ? RSIP_GRANT_BY_REMOTE : 0 };
-
-	if (grant->ipsec) {
-		value.ipsec = target_of(dp, grant->ipsec->bind);
-		value.flags |= grant->ipsec->bind->whole ? RSIP_GRANT_WHOLE : 0;
-	}
-	if (grant->any)
-		value.any = target_of(dp, grant->any->bind);
-	return value;
-}
-
-/* Brings the entry in line with the binds it stands for; none: it goes. */
-static int grant_store(struct datapath *dp, struct grant *grant)
-{
-	struct rsip_grant value;
-
-	if (!grant->refs) {
-		bpf_map_delete_elem(dp->maps->fd[BPFMAP_GRANTS], &grant->key);
-		table_remove(&dp->grants_by_key, &grant->by_key);
-		DL_DELETE(dp->grants, grant);
-		free(grant);
-		return 0;
-	}
-	/* Half of its binds would make an entry that refuses the others. */
-	if (!dp->settled)
-		return 0;
-	value = grant_value(dp, grant);
-	return bpfmaps_put(dp->maps->fd[BPFMAP_GRANTS], &grant->key, &value);
-}
-
-static void grants_leave(struct datapath *dp, struct bind_slot *b)
-{
-	struct grant *pair = b->pair;
-
-	for (struct claim *claim = b->claims; claim < b->claims + b->claim_count; claim++) {
-		struct grant *grant = claim->grant;
-
-		DL_DELETE(grant->any, claim);
-		if (b->ipsec)
-			DL_DELETE2(grant->ipsec, claim, ipsec_prev, ipsec_next);
-		if (grant == pair)
-			continue;
-		pair->held -= b->ipsec;
-		grant->refs--;
-		grant_store(dp, grant);
-	}
-	free(b->claims);
-	pair->refs--;
-	grant_store(dp, pair);
-	b->pair = NULL;
-	b->claims = NULL;
-	b->claim_count = 0;
-}
-
-/* The i-th remote that a bind is held to; 0: to none. */
-static __be32 remote_at(const struct datapath_bind *bind, size_t i)
-{
-	return bind->remote_count ? bind->remotes[i] : bind->remote;
-}
-
-static int grant_claim(struct datapath *dp, struct bind_slot *b, const struct rsip_grant_key *key)
-{
-	struct claim *claim = &b->claims[b->claim_count];
-	struct grant *grant = grant_get(dp, key);
-
-	if (!grant)
-		return -ENOMEM;
-	*claim = (struct claim){ .bind = b, .grant = grant };
-	DL_APPEND(grant->any, claim);
-	if (b->ipsec)
-		DL_APPEND2(grant->ipsec, claim, ipsec_prev, ipsec_next);
-	b->claim_count++;
-	if (grant == b->pair)
-		return 0;
-	b->pair->held += b->ipsec;
-	grant->refs++;
-	return grant_store(dp, grant);
-}
-
-/* One for each remote; RSA-IP: one, policy looks at the remotes later. */
-static int grants_claim(struct datapath *dp, struct bind_slot *b, const struct datapath_bind *bind)
-{
-	size_t count = bind->whole || !bind->remote_count ? 1 : bind->remote_count;
-	int err = 0;
-
-	b->ipsec = bind->ipsec || bind->whole;
-	b->claims = calloc(count, sizeof(*b->claims));
-	if (!b->claims)
-		return -ENOMEM;
-	for (size_t i = 0; i < count && !err; i++) {
-		const struct rsip_grant_key key = {
-			.client = bind->client, .addr = bind->addr, .remote = bind->whole ? 0 : remote_at(bind, i),
-		};
-
-		err = grant_claim(dp, b, &key);
-	}
-	return err;
-}
-
-/* The entries name the bind before it is live: until then they allow nothing. */
-static int grants_join(struct datapath *dp, struct bind_slot *b, const struct datapath_bind *bind)
-{
-	const struct rsip_grant_key key = { .client = bind->client, .addr = bind->addr };
-	int err;
-
-	b->pair = grant_get(dp, &key);
-	if (!b->pair)
-		return -ENOMEM;
-	b->pair->refs++;
-	err = grants_claim(dp, b, bind);
-	if (!err)
-		err = grant_store(dp, b->pair);
-	if (err)
-		grants_leave(dp, b);
-	return err;
 }
 
 /* --- demultiplexing entries --------------------------------------------------------------------- */
@@ -398,7 +220,7 @@ static size_t peer_count(const struct datapath_bind *bind)
 static void peers_remove(const struct datapath *dp, const struct datapath_bind *bind, struct rsip_target target)
 {
 	for (size_t i = 0; i < peer_count(bind); i++)
-		peers_unlisten(dp->peers, remote_at(bind, i), bind->addr, target);
+		peers_unlisten(dp->peers, datapath_bind_remote(bind, i), bind->addr, target);
 }
 
 static int peers_add(const struct datapath *dp, const struct datapath_bind *bind, struct rsip_target target)
@@ -406,20 +228,8 @@ static int peers_add(const struct datapath *dp, const struct datapath_bind *bind
 	int err = 0;
 
 	for (size_t i = 0; i < peer_count(bind) && !err; i++)
-		err = peers_listen(dp->peers, remote_at(bind, i), bind->addr, target);
+		err = peers_listen(dp->peers, datapath_bind_remote(bind, i), bind->addr, target);
 	return err;
-}
-
-/* RSA-IP: the address leads to that bind; generation 0: to none. */
-static int address_lend(const struct datapath *dp, __be32 addr, struct rsip_target target)
-{
-	int fd = dp->maps->fd[BPFMAP_ADDRESSES];
-	struct rsip_address address;
-
-	if (bpf_map_lookup_elem(fd, &addr, &address))
-		return -errno;
-	address.whole = target;
-	return bpfmaps_put(fd, &addr, &address);
 }
 
 static uint32_t entry_count(const struct datapath_bind *bind)
@@ -454,7 +264,7 @@ static int entries_add(const struct datapath *dp, const struct datapath_bind *bi
 	if (!err)
 		err = peers_add(dp, bind, target);
 	if (!err && bind->whole)
-		err = address_lend(dp, bind->addr, target);
+		err = addresses_lend(dp->maps, bind->addr, target);
 	return err;
 }
 
@@ -468,7 +278,7 @@ static void entries_remove(const struct datapath *dp, const struct datapath_bind
 		       (unsigned int)bind->remote_count, remote_key, &remotes);
 	peers_remove(dp, bind, target);
 	if (bind->whole)
-		address_lend(dp, bind->addr, (struct rsip_target){ 0 });
+		addresses_lend(dp->maps, bind->addr, (struct rsip_target){ 0 });
 }
 
 /* --- events ----------------------------------------------------------------------------------------- */
@@ -588,7 +398,7 @@ static void bind_start(const struct datapath *dp, const struct bind_slot *b, con
 
 	want.spi_first = want.spi_count ? bind->spis[0] : 0;
 	/* One that lives on: packets use it meanwhile. */
-	if (to->generation == b->generation) {
+	if (to->generation == b->grantee.target.generation) {
 		struct rsip_bind is;
 
 		to->ends = want.ends;
@@ -602,7 +412,7 @@ static void bind_start(const struct datapath *dp, const struct bind_slot *b, con
 	}
 	want.generation = 0;
 	*to = want;
-	__atomic_store_n(&to->generation, b->generation, __ATOMIC_RELEASE);
+	__atomic_store_n(&to->generation, b->grantee.target.generation, __ATOMIC_RELEASE);
 }
 
 static void host_join(struct host *host, struct bind_slot *b)
@@ -622,7 +432,7 @@ static void host_leave(struct bind_slot *b)
 static void slot_free(struct datapath *dp, struct bind_slot *b)
 {
 	memset(&dp->maps->binds[slot_of(dp, b)], 0, sizeof(struct rsip_bind));
-	b->generation = 0;
+	b->grantee.target.generation = 0;
 	slots_give(&dp->free, slot_of(dp, b));
 }
 
@@ -689,6 +499,14 @@ static uint32_t slot_take(struct datapath *dp, const struct datapath_bind *bind)
 	return SLOT_NONE;
 }
 
+static struct bind_slot *slot_fill(struct datapath *dp, const struct datapath_bind *bind, uint32_t generation)
+{
+	struct bind_slot *b = &dp->binds[bind->slot];
+
+	*b = (struct bind_slot){ .grantee = { .target = { bind->slot, generation }, .whole = bind->whole } };
+	return b;
+}
+
 int datapath_bind_add(struct datapath *dp, struct datapath_bind *bind)
 {
 	struct host *host = host_find(dp, bind->client);
@@ -701,23 +519,21 @@ int datapath_bind_add(struct datapath *dp, struct datapath_bind *bind)
 	if (bind->remote_count > RSIP_REMOTES_MAX)
 		return -E2BIG;
 	if (slot_adopt(dp, bind)) {
-		b = &dp->binds[bind->slot];
-		*b = (struct bind_slot){ .generation = dp->maps->binds[bind->slot].generation, .whole = bind->whole };
+		b = slot_fill(dp, bind, dp->maps->binds[bind->slot].generation);
 		host_adopt(dp, host, dp->maps->binds[bind->slot].nexthop);
 		known = adopt_entries(dp->adopt, bind->slot);
 	} else {
 		bind->slot = slot_take(dp, bind);
 		if (bind->slot == SLOT_NONE)
 			return -ENOSPC;
-		b = &dp->binds[bind->slot];
 		dp->generation += dp->generation == UINT32_MAX ? 2 : 1;
-		*b = (struct bind_slot){ .generation = dp->generation, .whole = bind->whole };
+		b = slot_fill(dp, bind, dp->generation);
 	}
-	err = entries_add(dp, bind, target_of(dp, b), known);
+	err = entries_add(dp, bind, b->grantee.target, known);
 	if (!err)
-		err = grants_join(dp, b, bind);
+		err = grants_join(&dp->grants, &b->grantee, bind);
 	if (err) {
-		entries_remove(dp, bind, target_of(dp, b));
+		entries_remove(dp, bind, b->grantee.target);
 		slot_free(dp, b);
 		return err;
 	}
@@ -730,7 +546,7 @@ static struct bind_slot *bind_of(const struct datapath *dp, const struct datapat
 {
 	struct bind_slot *b = bind->slot < dp->maps->entries[BPFMAP_BINDS] ? &dp->binds[bind->slot] : NULL;
 
-	return b && b->generation ? b : NULL;
+	return b && b->grantee.target.generation ? b : NULL;
 }
 
 void datapath_bind_extend(struct datapath *dp, const struct datapath_bind *bind)
@@ -746,9 +562,9 @@ void datapath_bind_remove(struct datapath *dp, const struct datapath_bind *bind)
 	if (!b)
 		return;
 	/* First the grants, so that another bind of the host takes over without a gap. */
-	grants_leave(dp, b);
+	grants_leave(&dp->grants, &b->grantee);
 	bind_stop(dp, b);
-	entries_remove(dp, bind, target_of(dp, b));
+	entries_remove(dp, bind, b->grantee.target);
 	/* Cookies that the data plane counted and this process has not heard of wait in the ring. */
 	if (dp->maps->binds[bind->slot].cookies != cookie_count(learn_cookies(dp->learn), bind->slot))
 		drain(dp);
@@ -897,141 +713,15 @@ void datapath_cookies(const struct datapath *dp, uint32_t slot,
 
 /* --- life ---------------------------------------------------------------------------------------------------- */
 
-static void address_key(unsigned int i, void *key, const void *arg)
-{
-	const struct addr_range *range = arg;
-
-	*(__be32 *)key = htonl(range->first + i);
-}
-
-/* What else is known of the address, its RSA-IP bind above all, stays. */
-static int fill_address(const struct datapath *dp, __be32 addr, __u32 clear, __u32 set, __be32 speaker)
-{
-	int fd = dp->maps->fd[BPFMAP_ADDRESSES];
-	struct rsip_address address = { 0 };
-	bool known = !bpf_map_lookup_elem(fd, &addr, &address);
-	__u32 flags = (address.flags & ~clear) | set;
-
-	if (known && address.flags == flags && (!speaker || address.speaker == speaker))
-		return 0;
-	address.flags = flags;
-	address.speaker = speaker ? speaker : address.speaker;
-	return bpfmaps_put(fd, &addr, &address);
-}
-
-static int fill_pool(const struct datapath *dp, const struct config_pool *pool)
-{
-	__u32 set = RSIP_ADDRESS_POOL | (pool->gateway_address ? RSIP_ADDRESS_SHARED : 0);
-	int err = 0;
-
-	for (size_t i = 0; i < pool->address_count && !err; i++) {
-		const struct addr_range *range = &pool->addresses[i];
-
-		for (uint64_t at = range->first; at <= range->last && !err; at++)
-			err = fill_address(dp, htonl((uint32_t)at), RSIP_ADDRESS_SHARED, set, dp->speaker);
-	}
-	return err;
-}
-
-static bool is_public(const struct config *config, const struct ifaddrs *entry)
-{
-	bool found = false;
-
-	if (!entry->ifa_addr || entry->ifa_addr->sa_family != AF_INET)
-		return false;
-	for (size_t i = 0; i < config->public_count && !found; i++)
-		found = !strcmp(config->public_interfaces[i].name, entry->ifa_name);
-	return found;
-}
-
-#define PUBLIC_ADDRESSES	64	/* looked at */
-
-static size_t public_addresses(const struct config *config, __be32 out[static PUBLIC_ADDRESSES])
-{
-	struct ifaddrs *entries;
-	size_t count = 0;
-
-	if (getifaddrs(&entries))
-		return 0;
-	for (const struct ifaddrs *entry = entries; entry && count < PUBLIC_ADDRESSES; entry = entry->ifa_next) {
-		if (is_public(config, entry))
-			out[count++] = ((const struct sockaddr_in *)entry->ifa_addr)->sin_addr.s_addr;
-	}
-	freeifaddrs(entries);
-	return count;
-}
-
-static int fill_realm(const struct datapath *dp, const struct config *config)
-{
-	__be32 addresses[PUBLIC_ADDRESSES];
-	struct rsip_realm realm;
-	size_t lost = realm_of(config, addresses, public_addresses(config, addresses), &realm);
-
-	if (lost)
-		log_warn("data plane: forged sources are looked for in %u ranges of pools and local-networks, not in the "
-			 "%zu smaller ones", realm.count, lost);
-	return bpfmaps_put(dp->maps->fd[BPFMAP_REALM], &(__u32){ 0 }, &realm);
-}
-
 int datapath_pools_add(struct datapath *dp, const struct config *config)
 {
-	int err = fill_realm(dp, config);
-
 	dp->speaker = speaker_of(dp);
-	for (size_t i = 0; i < config->pool_count && !err; i++)
-		err = fill_pool(dp, &config->pools[i]);
-	return err;
-}
-
-/* Of the addresses from `at` to `last`, the first that no pool has, and in *end the last one in a row. */
-static bool find_unlent(const struct config *config, uint64_t at, uint32_t last, struct addr_range *out)
-{
-	bool lent = true;
-
-	while (lent && at <= last) {
-		lent = false;
-		*out = (struct addr_range){ (uint32_t)at, last };
-		for (size_t p = 0; p < config->pool_count; p++) {
-			for (size_t i = 0; i < config->pools[p].address_count; i++) {
-				const struct addr_range *range = &config->pools[p].addresses[i];
-
-				if (range->first <= at && at <= range->last) {
-					lent = true;
-					at = (uint64_t)range->last + 1;
-				} else if (range->first > at && range->first <= out->last) {
-					out->last = range->first - 1;
-				}
-			}
-		}
-	}
-	return !lent;
-}
-
-static void forget_range(const struct datapath *dp, const struct addr_range *range, const struct config *now)
-{
-	struct addr_range gone;
-	uint64_t at = range->first;
-
-	for (; at <= range->last && find_unlent(now, at, range->last, &gone); at = (uint64_t)gone.last + 1)
-		bpfmaps_delete(dp->maps->fd[BPFMAP_ADDRESSES], sizeof(__be32), gone.last - gone.first + 1,
-			       address_key, &gone);
+	return addresses_add(dp->maps, config, dp->speaker);
 }
 
 void datapath_pools_remove(struct datapath *dp, const struct config *before, const struct config *now)
 {
-	for (size_t p = 0; p < before->pool_count; p++) {
-		for (size_t i = 0; i < before->pools[p].address_count; i++)
-			forget_range(dp, &before->pools[p].addresses[i], now);
-	}
-}
-
-static int fill_addresses(struct datapath *dp)
-{
-	int err = datapath_pools_add(dp, dp->config);
-
-	for (size_t i = 0; i < dp->config->private_count && !err; i++)
-		err = fill_address(dp, dp->config->private_interfaces[i].address, 0, RSIP_ADDRESS_TUNNEL, 0);
-	return err;
+	addresses_remove(dp->maps, before, now);
 }
 
 /* Once: an interface that goes takes the programs with it, whatever comes in its place. */
@@ -1059,7 +749,7 @@ static int open_parts(struct datapath *dp)
 	if (!err)
 		err = table_init(&dp->hosts_by_addr, maps->entries[BPFMAP_CLIENTS]);
 	if (!err)
-		err = table_init(&dp->grants_by_key, maps->entries[BPFMAP_CLIENTS]);
+		err = grants_init(&dp->grants, maps);
 	dp->binds = calloc(maps->entries[BPFMAP_BINDS], sizeof(*dp->binds));
 	dp->peers = peers_new(maps, dp->config->datapath.peer_rekey);
 	dp->learn = dp->peers ? learn_new(maps, dp->peers) : NULL;
@@ -1082,7 +772,7 @@ static int open_parts(struct datapath *dp)
 		return err;
 	if (dp->adopt && adopt_generation(dp->adopt) > dp->generation)
 		dp->generation = adopt_generation(dp->adopt);
-	err = fill_addresses(dp);
+	err = datapath_pools_add(dp, dp->config);
 	if (!err)
 		err = fill_devices(dp);
 	if (!err)
@@ -1099,7 +789,7 @@ static bool slot_lives(uint32_t slot, void *arg)
 {
 	const struct datapath *dp = arg;
 
-	return dp->binds[slot].generation;
+	return dp->binds[slot].grantee.target.generation;
 }
 
 static void settle_client(const void *key, const void *value, void *arg)
@@ -1113,42 +803,6 @@ static void settle_client(const void *key, const void *value, void *arg)
 		host->stored = !memcmp(value, &host->value, sizeof(host->value));
 }
 
-static void settle_grant(const void *key, const void *value, void *arg)
-{
-	struct datapath *dp = arg;
-	struct grant *grant = grant_find(dp, key);
-	struct rsip_grant want;
-
-	if (!grant) {
-		bpf_map_delete_elem(dp->maps->fd[BPFMAP_GRANTS], key);
-		return;
-	}
-	want = grant_value(dp, grant);
-	grant->stored = !memcmp(value, &want, sizeof(want));
-}
-
-static bool has_address(const struct config *config, __be32 addr)
-{
-	uint32_t host = ntohl(addr);
-
-	for (size_t i = 0; i < config->private_count; i++)
-		if (config->private_interfaces[i].address == addr)
-			return true;
-	for (size_t p = 0; p < config->pool_count; p++)
-		for (size_t i = 0; i < config->pools[p].address_count; i++)
-			if (host >= config->pools[p].addresses[i].first && host <= config->pools[p].addresses[i].last)
-				return true;
-	return false;
-}
-
-static void settle_address(const void *key, const void *value, void *arg)
-{
-	const struct datapath *dp = arg;
-
-	if (!has_address(dp->config, *(const __be32 *)key))
-		bpf_map_delete_elem(dp->maps->fd[BPFMAP_ADDRESSES], key);
-}
-
 static uint64_t monotonic_ms(void)
 {
 	struct timespec t;
@@ -1160,23 +814,15 @@ static uint64_t monotonic_ms(void)
 /* What lives on is written where it is not, or not so, in the maps that many share. */
 static int settle_shared(struct datapath *dp)
 {
-	struct grant *grant, *next;
 	struct host *host;
 	int err = bpfmaps_each(dp->maps->fd[BPFMAP_CLIENTS], sizeof(__be32), sizeof(struct rsip_client), settle_client, dp);
 
-	if (!err)
-		err = bpfmaps_each(dp->maps->fd[BPFMAP_GRANTS], sizeof(struct rsip_grant_key), sizeof(struct rsip_grant),
-				   settle_grant, dp);
 	dp->settled = true;
 	DL_FOREACH(dp->hosts, host) {
 		if (!err && !host->stored)
 			err = host_store(dp, host);
 	}
-	DL_FOREACH_SAFE(dp->grants, grant, next) {
-		if (!err && !grant->stored)
-			err = grant_store(dp, grant);
-	}
-	return err;
+	return err ? err : grants_settle(&dp->grants);
 }
 
 int datapath_settle(struct datapath *dp)
@@ -1194,7 +840,7 @@ int datapath_settle(struct datapath *dp)
 	}
 	if (dp->adopt) {
 		adopt_sweep(dp->adopt, slot_lives, dp);
-		bpfmaps_each(dp->maps->fd[BPFMAP_ADDRESSES], sizeof(__be32), sizeof(struct rsip_address), settle_address, dp);
+		addresses_sweep(dp->maps, dp->config);
 		learn_adopt(dp->learn, now);
 		peers_settle(dp->peers);
 	}
@@ -1268,14 +914,10 @@ void datapath_detach(struct datapath *dp)
 
 static void free_hosts(struct datapath *dp)
 {
-	struct grant *grant, *next_grant;
-	struct host *host, *next_host;
+	struct host *host, *next;
 
-	DL_FOREACH_SAFE(dp->grants, grant, next_grant)
-		free(grant);
-	DL_FOREACH_SAFE(dp->hosts, host, next_host)
+	DL_FOREACH_SAFE(dp->hosts, host, next)
 		free(host);
-	table_destroy(&dp->grants_by_key);
 	table_destroy(&dp->hosts_by_addr);
 }
 
@@ -1291,6 +933,7 @@ void datapath_close(struct datapath *dp)
 	peers_free(dp->peers);
 	clock_close(dp->clock);
 	free_hosts(dp);
+	grants_fini(&dp->grants);
 	slots_fini(&dp->free);
 	free(dp->binds);
 	free(dp->private_ifindex);
