@@ -61,11 +61,21 @@ static void end_lease(struct model *m, unsigned int host, struct model_lease *le
 	*lease = (struct model_lease){ 0 };
 }
 
+/* What ended by itself did so when it had to, or when the gateway noticed. */
+static struct span by_itself(const struct model *m, struct span ends)
+{
+	return (struct span){ ends.first, ends.last + m->driver->lateness };
+}
+
 static void end_host(struct model *m, unsigned int host, struct span when)
 {
 	for (unsigned int i = 0; i < MODEL_MAX_BINDS; i++) {
-		if (m->hosts[host].binds[i].id)
-			end_lease(m, host, &m->hosts[host].binds[i], when);
+		struct model_lease *lease = &m->hosts[host].binds[i];
+		/* Perhaps it was over before. */
+		struct span ended = { lease->ends.first < when.first ? lease->ends.first : when.first, when.last };
+
+		if (lease->id)
+			end_lease(m, host, lease, ended);
 	}
 	m->hosts[host].registered = false;
 }
@@ -78,11 +88,11 @@ void model_run_out(struct model *m)
 		for (unsigned int j = 0; j < MODEL_MAX_BINDS; j++) {
 			struct model_lease *lease = &m->hosts[i].binds[j];
 
-			if (lease->id && lease->ends.last <= now.first)
-				end_lease(m, i, lease, lease->ends);
+			if (lease->id && by_itself(m, lease->ends).last <= now.first)
+				end_lease(m, i, lease, by_itself(m, lease->ends));
 		}
-		if (m->hosts[i].registered && m->hosts[i].ends.last <= now.first)
-			end_host(m, i, m->hosts[i].ends);
+		if (m->hosts[i].registered && by_itself(m, m->hosts[i].ends).last <= now.first)
+			end_host(m, i, by_itself(m, m->hosts[i].ends));
 	}
 }
 
@@ -391,7 +401,7 @@ static void book_grant(struct model *m, unsigned int host, const struct wish *wi
 
 	model_check(place, "host %u: more binds than its limit", host);
 	if (place->id)
-		end_lease(m, host, place, place->ends);
+		end_lease(m, host, place, by_itself(m, place->ends));
 	model_check(lease.id && !model_lease(m, host, lease.id), "host %u: bind %u a second time", host, lease.id);
 	lease.address = ntohl(answer->local.v4) - (lease.whole ? MODEL_FIRST_WHOLE : MODEL_FIRST_ADDR);
 	model_check(lease.address < (lease.whole ? MODEL_WHOLE : MODEL_ADDRESSES), "an address that is not lent");
@@ -418,7 +428,7 @@ static bool goes_by_registration(struct model *m, unsigned int host, const struc
 	}
 	model_check(!is_surely_registered(h, when), "host %u is registered, and is to register first", host);
 	if (h->registered)
-		end_host(m, host, h->ends);
+		end_host(m, host, by_itself(m, h->ends));
 	return false;
 }
 
@@ -461,7 +471,7 @@ static void do_register(struct model *m, unsigned int host)
 	model_check(answer.type == RSIP_REGISTER_RESPONSE, "host %u cannot register: %u", host, answer.error);
 	model_check(!is_surely_registered(h, when), "host %u is registered twice", host);
 	if (h->registered)
-		end_host(m, host, h->ends);
+		end_host(m, host, by_itself(m, h->ends));
 	for (unsigned int i = 0; i < MODEL_HOSTS; i++)
 		model_check(!m->hosts[i].registered || m->hosts[i].client_id != answer.client_id, "two clients %u",
 			    answer.client_id);
@@ -527,7 +537,7 @@ static bool goes_by_bind(struct model *m, unsigned int host, struct model_lease 
 	}
 	model_check(!bind->id || bind->ends.first <= when.last, "host %u: bind %u ended early", host, bind->id);
 	if (bind->id)
-		end_lease(m, host, bind, bind->ends);
+		end_lease(m, host, bind, by_itself(m, bind->ends));
 	return false;
 }
 
@@ -587,7 +597,7 @@ static void operator_deregisters(struct model *m, unsigned int host)
 	when = since(m, when);
 	model_check(done ? h->registered : !is_surely_registered(h, when), "the operator and host %u: %d", host, done);
 	if (h->registered)
-		end_host(m, host, done ? when : h->ends);
+		end_host(m, host, done ? when : by_itself(m, h->ends));
 }
 
 static void operator_frees(struct model *m, unsigned int host)
@@ -602,7 +612,7 @@ static void operator_frees(struct model *m, unsigned int host)
 	model_check(done ? bind->id : !bind->id || bind->ends.first <= when.last, "the operator and bind %u of host %u: %d",
 		    bind->id, host, done);
 	if (bind->id)
-		end_lease(m, host, bind, done ? when : bind->ends);
+		end_lease(m, host, bind, done ? when : by_itself(m, bind->ends));
 }
 
 void model_operate(struct model *m)

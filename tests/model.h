@@ -68,6 +68,7 @@ struct model_host {
 /* What is tested. Functions fail the test themselves if it does what no gateway should. */
 struct model_driver {
 	uint32_t registration, maximum, hold_down;	/* s */
+	uint32_t lateness;	/* so late it may notice that something is over, ms */
 	uint32_t wait;		/* between two requests, at most, ms; now and then a hundred times as long */
 	/* The present, as the other side may see it. */
 	struct span (*now)(void *arg);

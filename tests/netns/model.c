@@ -32,6 +32,7 @@
 #define AGAIN_MS	6		/* then a host repeats its request */
 #define GIVE_UP_MS	20000
 #define SLACK_MS	300		/* so old the clock of rsipd's loop may be */
+#define LATE_MS		3000		/* so late a timer of rsipd may be, on a machine that has other things to do */
 #define LOST		8		/* of 100, each way */
 #define DOUBLED		8
 #define HISTORY		8		/* answers of a host that may come once more */
@@ -425,7 +426,7 @@ int main(int argc, char **argv)
 {
 	struct network *n = calloc(1, sizeof(*n));
 	const struct model_driver driver = {
-		.registration = 3, .maximum = 5, .hold_down = 1, .wait = 2, .now = now, .ask = ask, .late = late,
+		.registration = 3, .maximum = 5, .hold_down = 1, .lateness = LATE_MS, .wait = 2, .now = now, .ask = ask, .late = late,
 		.wait_ms = wait_ms, .deregister = deregister, .free_bind = free_bind, .arg = n,
 	};
 	uint64_t end, next;

@@ -129,6 +129,13 @@ same "docs: an example of split DNS" "yes yes" \
 	"$(says 'interface: 10.0.0.1 # not on a public interface') $(says 'local-zone: "lan.example." static # answered here, never asked outside')"
 # covers: DNS-04
 same "docs: no name for a shared address" yes "$(says 'rsipd touches no DNS')"
+# covers: DISC-08
+same "docs: a false gateway" yes "$(says "use SLP's authentication, or \`key\`, which no false gateway has")"
+# covers: CAS-06
+same "docs: RSIP and NAT in a row" "yes yes yes" \
+	"$(says '**N behind NAT**') $(says '**Hosts behind NAT**: all of them have one source address') $(says '**A host that translates for others**')"
+# covers: APG-05
+same "docs: where a peer finds the port" yes "$(says '_isakmp._udp.x1.example. SRV 0 0 40200')"
 
 echo "1..$count" >&3
 exit $status
