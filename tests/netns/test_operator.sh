@@ -82,7 +82,7 @@ test_free_and_deregister() {
 	ctl free 10.0.0.11 "$bind"
 	same "status the second time" 1 "$(status_of ctl free 10.0.0.11 "$bind")"
 	ctl deregister 10.0.0.11
-	grep -q 'took it back' "$work/rsip-x1.log"
+	wait_for 10 grep -q 'took it back' "$work/rsip-x1.log"
 }
 
 # covers: REG-14
