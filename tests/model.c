@@ -33,7 +33,7 @@ static struct span no_sooner(struct span a, struct span b)
 
 struct model_lease *model_lease(struct model *m, unsigned int host, uint32_t bind_id)
 {
-	for (unsigned int i = 0; bind_id && i < MODEL_MAX_BINDS; i++) {
+	for (unsigned int i = 0; bind_id && i < MODEL_PLACES; i++) {
 		if (m->hosts[host].binds[i].id == bind_id)
 			return &m->hosts[host].binds[i];
 	}
@@ -69,7 +69,7 @@ static struct span by_itself(const struct model *m, struct span ends)
 
 static void end_host(struct model *m, unsigned int host, struct span when)
 {
-	for (unsigned int i = 0; i < MODEL_MAX_BINDS; i++) {
+	for (unsigned int i = 0; i < MODEL_PLACES; i++) {
 		struct model_lease *lease = &m->hosts[host].binds[i];
 		/* Perhaps it was over before. */
 		struct span ended = { lease->ends.first < when.first ? lease->ends.first : when.first, when.last };
@@ -85,7 +85,7 @@ void model_run_out(struct model *m)
 	struct span now = m->driver->now(m->driver->arg);
 
 	for (unsigned int i = 0; i < MODEL_HOSTS; i++) {
-		for (unsigned int j = 0; j < MODEL_MAX_BINDS; j++) {
+		for (unsigned int j = 0; j < MODEL_PLACES; j++) {
 			struct model_lease *lease = &m->hosts[i].binds[j];
 
 			if (lease->id && by_itself(m, lease->ends).last <= now.first)
@@ -139,7 +139,7 @@ static struct share share_of(const struct model_host *host, struct span when, bo
 {
 	struct share share = { 0 };
 
-	for (unsigned int i = 0; i < MODEL_MAX_BINDS; i++) {
+	for (unsigned int i = 0; i < MODEL_PLACES; i++) {
 		const struct model_lease *lease = &host->binds[i];
 
 		if (!lease->id || (at_least && lease->ends.first <= when.last))
@@ -296,7 +296,7 @@ static bool is_reason(struct model *m, unsigned int host, const struct wish *wis
 	struct share share = share_of(&m->hosts[host], when, must);
 	bool fits = false;
 
-	if (error == RSIP_E_LOCAL_ADDR_UNAVAILABLE && share.binds == MODEL_MAX_BINDS)
+	if (error == RSIP_E_LOCAL_ADDR_UNAVAILABLE && share.binds >= MODEL_MAX_BINDS)
 		return true;
 	if (wish->kind == RSA)
 		return whole_reason(m, wish, &share, error, when, must);
@@ -377,14 +377,11 @@ static void hold_all(struct model *m, unsigned int host, const struct wish *wish
 	model_check(!wish->spis || answer->spis.first == MODEL_FIRST_SPI + wish->first_spi, "other SPIs");
 }
 
-static struct model_lease *free_place(struct model_host *host, struct span when)
+static struct model_lease *free_place(struct model_host *host)
 {
-	/* What may be over is, if it takes the place that this one needs. */
-	for (unsigned int pass = 0; pass < 2; pass++) {
-		for (unsigned int i = 0; i < MODEL_MAX_BINDS; i++) {
-			if (!host->binds[i].id || (pass && host->binds[i].ends.first <= when.last))
-				return &host->binds[i];
-		}
+	for (unsigned int i = 0; i < MODEL_PLACES; i++) {
+		if (!host->binds[i].id)
+			return &host->binds[i];
 	}
 	return NULL;
 }
@@ -394,14 +391,12 @@ static void book_grant(struct model *m, unsigned int host, const struct wish *wi
 {
 	uint32_t seconds = !wish->lease ? m->driver->registration :
 			   wish->lease > m->driver->maximum ? m->driver->maximum : wish->lease;
-	struct model_lease *place = free_place(&m->hosts[host], when);
+	struct model_lease *place = free_place(&m->hosts[host]);
 	struct model_lease lease = {
 		answer->bind_id, later(when, seconds), wish->kind == RSA, 0, wish->ports, wish->spis, 0, 0,
 	};
 
 	model_check(place, "host %u: more binds than its limit", host);
-	if (place->id)
-		end_lease(m, host, place, by_itself(m, place->ends));
 	model_check(lease.id && !model_lease(m, host, lease.id), "host %u: bind %u a second time", host, lease.id);
 	lease.address = ntohl(answer->local.v4) - (lease.whole ? MODEL_FIRST_WHOLE : MODEL_FIRST_ADDR);
 	model_check(lease.address < (lease.whole ? MODEL_WHOLE : MODEL_ADDRESSES), "an address that is not lent");
@@ -524,7 +519,11 @@ static void do_assign(struct model *m, unsigned int host)
 
 static struct model_lease *some_bind(struct model_host *host)
 {
-	return &host->binds[arc4random_uniform(MODEL_MAX_BINDS)];
+	unsigned int i = arc4random_uniform(MODEL_PLACES), tries = arc4random_uniform(4) ? MODEL_PLACES : 0;
+
+	while (tries-- && !host->binds[i].id)
+		i = (i + 1) % MODEL_PLACES;
+	return &host->binds[i];
 }
 
 /* Is an answer that does not say that there is no such bind right? Otherwise it is over. */
@@ -652,7 +651,7 @@ void model_told(const struct model *m, unsigned int host, const uint8_t *data, s
 		return;			/* of an earlier registration, said again */
 	if (told.type == RSIP_DEREGISTER_RESPONSE)
 		model_check(!is_surely_registered(h, now), "the registration of host %u ended early", host);
-	for (unsigned int i = 0; i < MODEL_MAX_BINDS; i++)
+	for (unsigned int i = 0; i < MODEL_PLACES; i++)
 		model_check(h->binds[i].id != told.bind_id || !told.bind_id || h->binds[i].ends.first <= now.last,
 			    "bind %u of host %u ended early", told.bind_id, host);
 }

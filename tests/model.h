@@ -33,6 +33,7 @@
 #define MODEL_PEERS		3
 #define MODEL_FIRST_PEER	0xc6336401u	/* 198.51.100.1 */
 #define MODEL_MAX_BINDS		6	/* limits of a host */
+#define MODEL_PLACES		(2 * MODEL_MAX_BINDS)	/* for its binds, with those that may be over */
 #define MODEL_MAX_PORTS		24
 #define MODEL_MAX_SPIS		32
 #define MODEL_MAX_ADDRESSES	2
@@ -60,7 +61,7 @@ struct model_host {
 	bool registered;
 	uint32_t client_id, counter;
 	struct span ends;
-	struct model_lease binds[MODEL_MAX_BINDS];
+	struct model_lease binds[MODEL_PLACES];
 	uint8_t request[512], late[512];	/* the last one, and the one before it */
 	size_t request_len, late_len;
 };

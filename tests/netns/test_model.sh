@@ -24,7 +24,7 @@ test_model() {
   {match: 10.0.0.80/29, remote-policy: macro, $limits}, {match: 10.0.0.88/29, local-policy: micro, remote-policy: micro, $limits}]" \
 		'leases: {registration: 3, default: 3, maximum: 5, hold-down: 1}'
 	gateway
-	WORK=$work BUILD=$build PIN=$pin on x1 "$build/tests/netns/model" "${LONG:-8}" "${SEED:-$SRANDOM}"
+	WORK=$work BUILD=$build PIN=$pin RSIPD=$rsipd on x1 "$build/tests/netns/model" "${LONG:-8}" "${SEED:-$SRANDOM}"
 	wait_for 10 no_entries
 }
 

@@ -133,7 +133,7 @@ static void compare_hosts(const struct world *w)
 
 	for (unsigned int i = 0; i < MODEL_HOSTS; i++) {
 		clients += w->m->hosts[i].registered;
-		for (unsigned int j = 0; j < MODEL_MAX_BINDS; j++) {
+		for (unsigned int j = 0; j < MODEL_PLACES; j++) {
 			if (!w->m->hosts[i].binds[j].id)
 				continue;
 			compare_bind(w, i, &w->m->hosts[i].binds[j]);
