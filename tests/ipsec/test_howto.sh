@@ -25,8 +25,8 @@ blocks() {
 		index($0, "`" file "`") { named = 1 }' "$top/docs/operations.md"
 }
 
-# file HOST PATH SECTION: as the how-to has it, on HOST; the how-to speaks of x1
-file() {
+# put HOST PATH SECTION: a file as the how-to has it, on HOST; the how-to speaks of x1
+put() {
 	blocks "$3" "$2" | sed "s/x1/$1/" >"$guest_out/file"
 	[ -s "$guest_out/file" ] || fail "operations.md has no $2"
 	guest on "$1" install -m 600 /out/file "$2"
@@ -55,7 +55,7 @@ raise_network() {
 	wire_start y
 }
 
-# of HOST as NAME: its certificate and key
+# certificate HOST NAME: that of NAME and its key, to HOST
 certificate() {
 	guest on "$1" cp "/out/pki/$2.pem" /etc/swanctl/x509/
 	guest on "$1" cp "/out/pki/$2.key" /etc/swanctl/private/
@@ -84,8 +84,8 @@ test_strongswan() {
 	certificate x1 x1
 	certificate x2 x2
 	certificate y gw
-	for host in x1 x2; do file $host /etc/swanctl/conf.d/home.conf strongSwan; done
-	file y /etc/swanctl/conf.d/hosts.conf strongSwan
+	for host in x1 x2; do put $host /etc/swanctl/conf.d/home.conf strongSwan; done
+	put y /etc/swanctl/conf.d/hosts.conf strongSwan
 	peer_starts
 	commands x1 strongSwan &
 	commands x2 strongSwan
@@ -100,8 +100,8 @@ test_libreswan() {
 	have_libreswan
 	raise_network
 	guest libre_install x2 "$stack/root"
-	file x2 /etc/ipsec.d/home.conf Libreswan
-	file x2 /etc/ipsec.d/home.secrets Libreswan
+	put x2 /etc/ipsec.d/home.conf Libreswan
+	put x2 /etc/ipsec.d/home.secrets Libreswan
 	cat >"$guest_out/psk.conf" <<-END
 		connections {
 			x2 {
