@@ -68,6 +68,7 @@ struct neighbour {
 	uint32_t slot;
 	bool inherited;		/* the slot says what an earlier daemon found, until we know better */
 	bool valid, kept;	/* kept: the kernel was told to keep it fresh */
+	bool again;		/* its device changed: a search may have begun before that, and fails in vain */
 	uint8_t mac[6];
 	uint32_t routes;	/* that name it */
 	struct nexthop_host *hosts;	/* that are reached through it */
@@ -305,6 +306,7 @@ static void neighbour_set(struct nexthops *nh, struct neighbour *n, const struct
 	n->valid = is_valid(now);
 	if (n->valid)
 		memcpy(n->mac, now->mac, sizeof(n->mac));
+	n->again = n->again && !n->valid;
 	if (n->valid && !n->kept && !(now->state & (NUD_PERMANENT | NUD_NOARP)))
 		n->kept = netlink_neigh_keep(nh->netlink, n->key.ifindex, n->key.addr) == 0;
 	if (now->state & NUD_FAILED) {
@@ -650,6 +652,7 @@ static void port_changed(struct nexthops *nh, const struct port *port)
 			continue;
 		if (n->wait == WAIT_REJECTED)
 			wait_end(nh, n);
+		n->again = true;
 		publish(nh, n);
 		neighbour_left(nh, n);
 	}
@@ -792,6 +795,12 @@ bool nexthops_moved(struct nexthops *nh)
 
 /* --- time --------------------------------------------------------------------------------------- */
 
+static void neighbour_try_again(struct nexthops *nh, struct neighbour *n)
+{
+	n->again = false;
+	neighbour_look(nh, n);
+}
+
 static void end_rejections(struct nexthops *nh)
 {
 	struct neighbour *fixed;
@@ -803,6 +812,8 @@ static void end_rejections(struct nexthops *nh)
 		publish(nh, n);
 		if (!n->routes && !n->hosts)
 			neighbour_free(nh, n);
+		else if (n->again && n->port)
+			neighbour_try_again(nh, n);
 	}
 	nh->reject_slot = REJECT_FIRST + (nh->reject_slot - REJECT_FIRST + 1) % REJECT_SLOTS;
 	fixed = &nh->fixed[nh->reject_slot];
