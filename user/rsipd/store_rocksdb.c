@@ -30,6 +30,7 @@
 
 #define INFO_LOG_HEADER_ONLY	5
 
+#define PROBE		"%s/probe"	/* in the folder: shows whether the disk takes writes */
 #define PROBE_MORE	(64 << 10)	/* beside the logs: lists of files, the first records */
 
 struct store {
@@ -210,6 +211,8 @@ static int open_leases(struct store *store)
 {
 	char path[PATH_MAX + 16], *text = NULL;
 
+	snprintf(path, sizeof(path), PROBE, store->folder);
+	unlink(path);			/* of one that was killed while it tried */
 	snprintf(path, sizeof(path), "%s/leases", store->folder);
 	store->db = rocksdb_open(store->options, path, &text);
 	if (text) {
@@ -263,7 +266,7 @@ static int probe(const struct store *store)
 	char path[PATH_MAX + 16];
 	int err, fd;
 
-	snprintf(path, sizeof(path), "%s/probe", store->folder);
+	snprintf(path, sizeof(path), PROBE, store->folder);
 	fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
 	if (fd < 0)
 		return -errno;
