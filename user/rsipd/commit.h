@@ -48,7 +48,7 @@ uint64_t commit_longest_us(const struct commit *commit);
 void commit_send(const struct origin *to, const uint8_t *data, size_t len, bool close, void *commit);
 
 /* `then` is called once, when all that was put so far is on disk, or at once if it is: written; or
- * when the disk has refused it: not. commit_forget(): it is not called any more. */
+ * when the disk has refused it: not. `arg` is not NULL. commit_forget(): it is not called any more. */
 typedef void commit_then(bool written, void *arg);
 void commit_wait(struct commit *commit, commit_then *then, void *arg);
 void commit_forget(struct commit *commit, const void *arg);
