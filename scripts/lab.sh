@@ -44,7 +44,7 @@ die() {
 # The namespaces of this lab that exist, and of no other whose prefix begins the same.
 spaces() {
 	ip netns list | awk -v prefix="$prefix" '
-		index($1, prefix) == 1 && substr($1, length(prefix) + 1) ~ /^(x[0-9]+|n|y|sw|guest)$/ { print $1 }' | sort
+		index($1, prefix) == 1 && substr($1, length(prefix) + 1) ~ /^(x[0-9]+|n[0-9]*|y|sw|guest)$/ { print $1 }' | sort
 }
 
 in_ns() {

@@ -202,7 +202,7 @@ clean_up() {
 		[ ! -e "$ns" ] || rm -f /run/rsip/rsip-*-"$(stat -Lc %i "$ns")".*
 	done
 	"$top/scripts/lab.sh" down -p "$lab" >/dev/null 2>&1
-	if [ -d "$pin" ]; then find "$pin" -depth -delete; fi
+	find "$pin" "$pin-2" -depth -delete 2>/dev/null
 	rm -rf "$work"
 	work=
 }

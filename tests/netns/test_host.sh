@@ -313,24 +313,24 @@ assigned_by() { [ "$(rsip "$1" -g "$2" -j status | jq -r .state)" = assigned ]; 
 # covers: REG-22 RSAP-23 HOST-01 HOST-05
 test_two_gateways() {
 	raise
-	ip netns add "${lab}m"
-	ip -n "${lab}m" link set lo up
-	ip link add lan0 netns "${lab}m" type veth peer name m0 netns "${lab}sw"
-	ip link add wan0 netns "${lab}m" type veth peer name m1 netns "${lab}y"
+	ip netns add "${lab}n2"
+	ip -n "${lab}n2" link set lo up
+	ip link add lan0 netns "${lab}n2" type veth peer name m0 netns "${lab}sw"
+	ip link add wan0 netns "${lab}n2" type veth peer name m1 netns "${lab}y"
 	ip -n "${lab}sw" link set m0 up master "$(ip -n "${lab}sw" -br link show type bridge | awk '{ print $1; exit }')"
-	ip -n "${lab}m" addr add 10.0.0.2/24 dev lan0
-	ip -n "${lab}m" addr add 192.0.2.1/24 dev wan0
+	ip -n "${lab}n2" addr add 10.0.0.2/24 dev lan0
+	ip -n "${lab}n2" addr add 192.0.2.1/24 dev wan0
 	ip -n "${lab}y" addr add 192.0.2.2/24 dev m1
-	for link in "m lan0" "m wan0" "y m1" "sw m0"; do
+	for link in "n2 lan0" "n2 wan0" "y m1" "sw m0"; do
 		# shellcheck disable=SC2086 # two words
 		set -- $link
 		ip -n "$lab$1" link set "$2" up
 		on "$1" ethtool -K "$2" tx off gro on >/dev/null
 	done
-	on m ip route add local 192.0.2.10 dev wan0
+	on n2 ip route add local 192.0.2.10 dev wan0
 	sed -e 's/10\.0\.0\.1/10.0.0.2/; s/203\.0\.113\.10/192.0.2.10/; s/rsipd\.sock/second.sock/' \
 		-e "s|pin: $pin|pin: $pin-2|; s|$work/state|$work/state2|" "$work/rsipd.yaml" >"$work/second.yaml"
-	nsenter --net="/run/netns/${lab}m" "$build/rsipd" -c "$work/second.yaml" >"$work/second.log" 2>&1 &
+	nsenter --net="/run/netns/${lab}n2" "$build/rsipd" -c "$work/second.yaml" >"$work/second.log" 2>&1 &
 	wait_for 15 "$build/rsipctl" -s "$work/second.sock" status
 	rsip_up_alone x1 10.0.0.1 --spis 0 --ports 2 --manual
 	rsip_up_alone x1 10.0.0.2 --spis 0 --ports 2 --manual
@@ -347,7 +347,6 @@ test_two_gateways() {
 	same "interfaces" 1 "$(ip -n "${lab}x1" -br link | grep -c rsip)"
 	spoken 192.0.2.10 10.0.0.2 192.0.2.2
 	same "bindings of the second" 1 "$("$build/rsipctl" -s "$work/second.sock" -j bindings | jq length)"
-	find "$pin-2" -depth -delete 2>/dev/null || true
 }
 
 # UDP there and back, by the lease of one gateway: spoken ADDRESS GATEWAY PEER
