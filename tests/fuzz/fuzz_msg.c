@@ -38,12 +38,22 @@ static void check_text(const struct msg *m)
 	}
 }
 
-/* What a host takes though nobody sends it: no Tunnel Type, or one behind the Lease Time. */
+static bool comes_first(const struct msg *m, uint8_t param, uint8_t other)
+{
+	for (unsigned int i = 0; i < m->order_count; i++) {
+		if (m->order[i] == param || m->order[i] == other)
+			return m->order[i] == param;
+	}
+	return false;
+}
+
+/* What a host takes though nobody sends it: no Tunnel Type, or Lease Time and Tunnel Type changed over. */
 static bool is_liberal(const struct msg *m)
 {
 	bool grants = (m->has & MSG_HAS(RSIP_PARAM_BIND_ID)) && (m->has & MSG_HAS_LOCAL);
 
-	return m->type == RSIP_LISTEN_RESPONSE || (grants && !m->tunnel_count);
+	return m->type == RSIP_LISTEN_RESPONSE ||
+	       (grants && (!m->tunnel_count || comes_first(m, RSIP_PARAM_TUNNEL_TYPE, RSIP_PARAM_LEASE_TIME)));
 }
 
 static void check_round(const struct msg *m, size_t len, enum msg_role role, unsigned int flags)

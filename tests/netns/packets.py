@@ -450,8 +450,8 @@ def maps(pin):
     check("rsip_spis", {(nb, struct.pack("!I", s), p) for s in bind.spis for p in (ESP, AH)}, spis)
     ports = {(field(e["key"]["addr"]), socket.ntohs(e["key"]["port"])) for e in dump(pin, "rsip_ports")}
     check("rsip_ports", {(nb, p) for p in bind.ports}, ports)
-    clients = [(field(e["key"]), e["value"]["client_id"], e["value"]["binds"]) for e in dump(pin, "rsip_clients")]
-    check("rsip_clients", [(address, x.client, 1)], clients)
+    clients = [(field(e["key"]), e["value"]["client_id"]) for e in dump(pin, "rsip_clients")]
+    check("rsip_clients", [(address, x.client)], clients)
     cookies = [(bytes(int(str(b), 0) for b in e["key"]["cookie"]), field(e["key"]["addr"]),
                 socket.ntohs(e["key"]["port"]), field(e["value"]["peer"])) for e in dump(pin, "rsip_cookies")]
     check("rsip_cookies", [(COOKIE, nb, 500, socket.inet_aton(PEER))], cookies)
