@@ -3,8 +3,8 @@
 #
 # Debian 12's own kernel (6.1), in one boot: every test that loads or attaches
 # BPF, and what this kernel has and others may lack (libxdp's dispatcher, VLAN
-# devices). Left out are the races and the long random runs: those try our code,
-# not the kernel, and take minutes here. That kernel has all that these tests
+# devices). Left out are the races, adoption and the long random runs: those try our
+# code, not the kernel, and take minutes here. That kernel has all that these tests
 # need, so one that is skipped there counts as failed.
 set -u
 here=$(cd "$(dirname "$0")" && pwd)
@@ -12,7 +12,8 @@ top=$(cd "$here/../.." && pwd)
 build=$(realpath "${BUILD:-$top/build}")
 if [ -n "${TAP:-}" ]; then exec 3>"$TAP"; else exec 3>&1; fi
 
-bpf="load inbound outbound vlan icmp fragment turn whole cookies tunnel handover datapath nexthop attach"
+bpf="load inbound outbound outspi peers report expiry vlan icmp fragment turn whole cookies tunnel handover datapath"
+bpf="$bpf nexthop attach"
 netns="beside rights"
 
 skip() {

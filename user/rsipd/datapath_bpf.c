@@ -15,6 +15,7 @@
 #include <bpf/libbpf.h>
 #include <utlist.h>
 
+#include "lib/container.h"
 #include "lib/log.h"
 #include "rsipd/addresses.h"
 #include "rsipd/adopt.h"
@@ -29,8 +30,6 @@
 #include "rsipd/slots.h"
 #include "rsipd/slowpath.h"
 #include "rsipd/table.h"
-
-#define container_of(ptr, type, member) ((type *)((char *)(ptr) - offsetof(type, member)))
 
 #define REARM_MS	1000	/* a host's violation is told again */
 #define EVENTS_MAX	256	/* handled in one go, so that the loop is not held up */

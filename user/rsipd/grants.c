@@ -9,7 +9,7 @@
 #include <bpf/bpf.h>
 #include <utlist.h>
 
-#define container_of(ptr, type, member) ((type *)((char *)(ptr) - offsetof(type, member)))
+#include "lib/container.h"
 
 struct grant {
 	struct rsip_grant_key key;

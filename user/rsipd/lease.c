@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <utlist.h>
 
-#define container_of(ptr, type, member) ((type *)((char *)(ptr) - offsetof(type, member)))
+#include "lib/container.h"
 
 struct leases {
 	struct pools *pools;

@@ -11,9 +11,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lib/container.h"
 #include "rsipd/exchange.h"
-
-#define container_of(ptr, type, member) ((type *)((char *)(ptr) - offsetof(type, member)))
 
 struct lookup {
 	uint32_t id;

@@ -7,10 +7,9 @@
 #include <stdlib.h>
 #include <utlist.h>
 
+#include "lib/container.h"
 #include "rsipd/table.h"
 #include "rsipd/wheel.h"
-
-#define container_of(ptr, type, member) ((type *)((char *)(ptr) - offsetof(type, member)))
 
 struct saying {
 	struct repeat what;
