@@ -670,7 +670,7 @@ static uint32_t beyond_the_range(uint32_t random, const void *arg)
 
 static uint32_t askew(uint32_t random, const void *arg)
 {
-	return 0x4004;
+	return 0x5004;
 }
 
 static uint32_t taken(uint32_t random, const void *arg)
