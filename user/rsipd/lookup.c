@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * A request that names its remote by name (A-52), or a query for names, waits
- * until the name is looked up: its bytes are kept, the loop looks it up, and the request is carried
- * out as if it had come then. Each host waits for one name at most, so that a
- * slow name server holds up nobody else (DNS-05); a copy of the request finds it
- * waiting and is dropped (T-19), any other request takes its place.
+ * until the name is looked up: its bytes are kept, the loop looks it up, and
+ * the request is carried out as if it had come then. Each host waits for one
+ * name at most, so that a slow name server holds up nobody else (DNS-05); a
+ * copy of the request finds it waiting and is dropped (T-19), any other
+ * request takes its place.
  */
 #include <limits.h>
 #include <stddef.h>
