@@ -140,12 +140,19 @@ test_state_folder_is_not_right() {
 	gateway_stop
 }
 
+# Are leases recorded? As rsipctl says it to who reads and to programs, and as Prometheus sees it: recording yes true 1
+recording() {
+	same "recording, as text" "$1" "$(ctl status | awk '$1 == "recording:" { print $2 }')"
+	same "recording" "$2" "$(ctl -j status | jq .recording)"
+	same "rsip_recording" "rsip_recording $3" "$(on n busybox wget -q -O - http://127.0.0.1:9455/metrics | grep '^rsip_recording ')"
+}
+
 # The disk fills up while rsipd runs: 104 to those who want something new, all else goes on. With room again it
 # goes on by itself, and a restart finds what was promised.
 # covers: SCALE-06
 test_disk_is_full() {
 	local port
-	config
+	config 'metrics: 127.0.0.1:9455'
 	mkdir "$work/state"
 	mount -t tmpfs -o size=2m state "$work/state"
 	trap 'umount -l "$work/state"' EXIT
@@ -153,7 +160,9 @@ test_disk_is_full() {
 	rsip_up x1 --ports 2
 	port=$(rsip_field x1 '.lease.ports' | grep -oE '^[0-9]+')
 	dd if=/dev/zero of="$work/state/fill" bs=4k status=none 2>/dev/null || true
+	recording yes true 1
 	packets disk_full
+	recording no false 0
 	grep -q 'No space left.*make room' "$work/rsipd.log"
 	grep -q 'leases cannot be recorded' "$work/rsipd.log"
 	rsip x1 query 10.0.0.5
@@ -161,6 +170,7 @@ test_disk_is_full() {
 	refused ctl deregister 10.0.0.11
 	rm "$work/state/fill"
 	wait_for 20 grep -q 'are recorded again' "$work/rsipd.log"
+	recording yes true 1
 	rsip_up x2 --ports 1
 	gateway_stop KILL || true
 	gateway

@@ -12,6 +12,7 @@
 
 #include "gateway.h"
 #include "rsipd/commands.h"
+#include "rsipd/commit.h"
 
 static struct gateway *g;
 static struct rsipd rsipd;
@@ -221,6 +222,35 @@ Test(commands, given_up)
 	command_end(&command);
 	command_end(&command);
 	sessions_stop(g->s, g->now);	/* would walk over what the list stood at */
+}
+
+/* --- status --------------------------------------------------------------------------------- */
+
+/* The first that an operator looks at: what it is, how much there is, and whether the disk takes it. covers: ADM-02 */
+Test(commands, status)
+{
+	static const struct commit_hooks hooks;
+	uv_loop_t loop;
+	json_t *status;
+
+	g->config.state = "/var/lib/rsip";
+	uv_loop_init(&loop);
+	rsipd.commit = commit_new(&loop, NULL, &hooks);	/* only asked how long its writes took */
+	register_hosts(2, 3);
+	status = result_of("{\"command\": [\"status\"]}");
+	cr_expect_eq(json_integer_value(json_object_get(status, "registrations")), 2);
+	cr_expect_eq(json_integer_value(json_object_get(status, "binds")), 6);
+	cr_expect_str_eq(json_string_value(json_object_get(status, "state")), "/var/lib/rsip");
+	cr_expect(json_is_true(json_object_get(status, "recording")));
+	json_decref(status);
+	journal_fake_break(g->journal);
+	status = result_of("{\"command\": [\"status\"]}");
+	cr_expect(json_is_false(json_object_get(status, "recording")));
+	json_decref(status);
+	commit_close(rsipd.commit);
+	uv_run(&loop, UV_RUN_DEFAULT);
+	commit_free(rsipd.commit);
+	cr_expect_eq(uv_loop_close(&loop), 0);
 }
 
 /* --- refusals ------------------------------------------------------------------------------- */

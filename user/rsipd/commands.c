@@ -72,7 +72,7 @@ static void run_status(struct command *command)
 	struct rsipd *rsipd = command->rsipd;
 	const struct leases *leases = session_leases(rsipd->sessions);
 
-	put_json(command->out, json_pack("{ss ss si sI sI sI ss ss ss so so sI sI sI sb}",
+	put_json(command->out, json_pack("{ss ss si sI sI sI ss ss ss ss so so sI sI sI sb sb}",
 				      "daemon", "running",
 				      "version", RSIP_VERSION_TEXT,
 				      "pid", (int)getpid(),
@@ -82,12 +82,14 @@ static void run_status(struct command *command)
 				      "configuration", rsipd->config_path,
 				      "control", rsipd->config->control,
 				      "pin", rsipd->config->datapath.pin,
+				      "state", rsipd->config->state,
 				      "interfaces", show_interfaces(rsipd->dp),
 				      "pools", show_pool_sums(session_pools(rsipd->sessions)),
 				      "registrations", (json_int_t)lease_client_count(leases),
 				      "binds", (json_int_t)lease_bind_count(leases),
 				      "max_binds", (json_int_t)rsipd->config->datapath.max_bindings,
-				      "draining", sessions_draining(rsipd->sessions)));
+				      "draining", sessions_draining(rsipd->sessions),
+				      "recording", sessions_record(rsipd->sessions)));
 }
 
 static json_t *show_client(const struct client *client, uint64_t now)

@@ -164,6 +164,8 @@ static char *metrics_text(const struct rsipd *rsipd, size_t *len)
 	gauge(out, "rsip_uptime_seconds", "Since rsipd was started.", (daemon_now() - rsipd->started) / 1000);
 	gauge(out, "rsip_registrations", "Registered hosts.", lease_client_count(session_leases(rsipd->sessions)));
 	gauge(out, "rsip_binds", "Live binds.", lease_bind_count(session_leases(rsipd->sessions)));
+	gauge(out, "rsip_recording", "1: what is promised is recorded; 0: the disk takes no writes, hosts get error 104.",
+	      sessions_record(rsipd->sessions));
 	put_pools(out, session_pools(rsipd->sessions));
 	put_protocol(out, session_counters(rsipd->sessions));
 	put_connections(out, server_counters(rsipd->server));
