@@ -66,6 +66,16 @@ guest() {
 	return "$(cat "$guest_out/cmd.$n.end")"
 }
 
+# leased HOST: all SPIs at which its kernel takes something in are among those it leased; prints them.
+leased() {
+	local first last spi
+	IFS=- read -r first last < <(ctl -j bindings | jq -r ".[] | select(.client == \"10.0.0.1${1#x}\").spis")
+	for spi in $(guest sas "$1" | awk -v here="$NB" '$2 == here { print $4 }'); do
+		((spi >= first && spi <= last)) || fail "$1 uses SPI $spi, leased are $first to $last"
+		echo "$spi"
+	done
+}
+
 # --- the wire, seen from outside the gateway -----------------------------------------------
 #
 # Not at lan0 and wan0: frames that XDP redirects never reach a capture there. The other

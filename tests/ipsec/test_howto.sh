@@ -91,7 +91,7 @@ test_strongswan() {
 	commands x2 strongSwan
 	wait $!
 	native_only 6
-	leased
+	leased x1
 	[ "$(wire_count y "udp and src $NB and src port 4500 and dst port 4500")" -ge 4 ] || fail "no IKE on port 4500"
 }
 

@@ -67,7 +67,7 @@ test_peer_speaks_first_on_a_new_ike_sa() {
 	same "SPIs of x1" "$old" "$(guest spis_in x1)"
 	with_extension
 	guest eventually 20 others "$old" spis_in x1
-	leased
+	leased x1
 	written "$beyond" "peer rekeys ike, peer rekeys child by the new one before the host has spoken"
 }
 

@@ -50,16 +50,6 @@ moved() {
 	echo $(($(outcome "$1") - $(jq --arg name "$1" '.outcomes[] | select(.outcome == $name).packets' <<<"$before")))
 }
 
-# All inbound SPIs of a host are among those it leased.
-leased_spis() {
-	local first last spi
-	IFS=- read -r first last < <(ctl -j bindings | jq -r ".[] | select(.client == \"10.0.0.1${1#x}\").spis")
-	for spi in $(guest spis_in "$1"); do
-		((0x$spi >= first && 0x$spi <= last)) || fail "$1 uses SPI $spi, leased are $first to $last"
-		echo "$spi"
-	done
-}
-
 # echoes COUNT SIZE: through both tunnels at once, all come back
 echoes() {
 	guest echo_test x1 10.50.1.1 10.99.0.1 "$1" "$2" &
@@ -80,7 +70,7 @@ test_port_500() {
 esp_tunnel() {
 	local old new
 	tunnels esp-tunnel esp-tunnel "mobike = no"
-	old=$(leased_spis x1 && leased_spis x2)
+	old=$(leased x1 && leased x2)
 	same "inbound SPIs" 2 "$(wc -w <<<"$old")"
 	echoes 40 1200
 	# 40 echoes of 1200 bytes and 28 of header, in each tunnel: not one more or less.
@@ -91,8 +81,8 @@ esp_tunnel() {
 
 	# X1 rekeys its child: a new SPI, leased too, and traffic goes on in both tunnels.
 	guest swan x1 --rekey --child net
-	new=$(leased_spis x1)
-	[ "$(head -n 1 <<<"$old")" != "$(tail -n 1 <<<"$new")" ] || fail "no new SPI: $new"
+	new=$(leased x1)
+	grep -qvxF "$old" <<<"$new" || fail "no new SPI: $new"
 	echoes 40 1200
 	same "ESP in and out" "160 160" "$(moved in-esp) $(moved out-esp)"
 
@@ -109,8 +99,8 @@ esp_tunnel() {
 # covers: IN-05 EG-07 IPS-12 IPS-17 TUN-01
 ah() {
 	tunnels ah-transport ah-tunnel "mobike = no"
-	leased_spis x1
-	leased_spis x2
+	leased x1
+	leased x2
 	guest echo_test x1 $NB $Y 40 1200 &
 	guest echo_test x2 10.50.2.1 10.99.0.1 40 1200
 	wait $!

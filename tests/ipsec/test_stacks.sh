@@ -31,7 +31,7 @@ libreswan() {
 
 libreswan_rekeys_child() {
 	new_spi x1 guest libre_whack "$stack/root" y --rekey-ipsec --name x1
-	leased
+	leased x1
 }
 
 libreswan_rekeys_ike() { new_cookie guest libre_whack "$stack/root" y --rekey-ike --name x1; }
@@ -105,7 +105,7 @@ test_openiked_ephemeral_port() {
 	cookie=$(guest ike x1 initiator-spi)
 	guest echo_test x1 10.50.1.1 10.99.0.1 4
 	guest eventually 25 others "$spi" spis_in x1
-	leased
+	leased x1
 	guest eventually 25 others "$cookie" ike x1 initiator-spi
 	guest echo_test x1 10.50.1.1 10.99.0.1 4
 	openiked_ends 8
