@@ -16,6 +16,7 @@
 #include <utlist.h>
 
 #include "rsipd/portmap.h"
+#include "rsipd/rooms.h"
 #include "rsipd/spiset.h"
 
 #define SCARCE_MIN	16	/* scarce: so few are left, or a sixteenth */
@@ -43,18 +44,12 @@ struct pool_address {
 	struct pool_address *prev, *next;	/* in no pool: the others */
 };
 
-/* What an address can still give. */
-struct room {
-	uint32_t ports, spis;
-	uint32_t whole;			/* 1: itself */
-};
-
 struct pool {
 	const struct config_pool *config;
 	struct room total;		/* of one address */
-	uint32_t count, leaves;		/* addresses; a power of two */
+	uint32_t count;
 	struct pool_address **addresses;	/* NULL: nothing is held there */
-	struct room *tree;		/* node i: the most under 2i and 2i + 1; leaves from `leaves` on */
+	struct rooms rooms;		/* of all addresses */
 };
 
 struct range {			/* of addresses; all of them, sorted */
@@ -106,21 +101,7 @@ static void queue_free(struct queue *queue)
 		free(grant);
 }
 
-/* --- the tree: where is room -------------------------------------------------- */
-
-static bool has_room(const struct room *room, const struct room *need)
-{
-	return room->ports >= need->ports && room->spis >= need->spis && room->whole >= need->whole;
-}
-
-static void tree_join(struct room *tree, uint32_t node)
-{
-	const struct room *a = &tree[2 * node], *b = &tree[2 * node + 1];
-
-	tree[node].ports = a->ports > b->ports ? a->ports : b->ports;
-	tree[node].spis = a->spis > b->spis ? a->spis : b->spis;
-	tree[node].whole = a->whole | b->whole;
-}
+/* --- what an address can still give --------------------------------------------- */
 
 /* SPIs held outside of what is lent now count as well: too little is said rather than too much. */
 static uint32_t free_spis(const struct pool_address *address)
@@ -142,45 +123,11 @@ static struct room address_room(const struct pool_address *address)
 	};
 }
 
-static void tree_update(const struct pool_address *address)
+/* Something was taken on it or given back. */
+static void update_room(const struct pool_address *address)
 {
-	struct pool *pool = address->pool;
-	uint32_t node;
-
-	if (!pool)
-		return;
-	node = pool->leaves + address->index;
-	pool->tree[node] = address_room(address);
-	while (node /= 2)
-		tree_join(pool->tree, node);
-}
-
-/* All of it, from the leaves on. */
-static void tree_fill(struct pool *pool)
-{
-	for (uint32_t node = pool->leaves - 1; node; node--)
-		tree_join(pool->tree, node);
-}
-
-/* The first address from `from` on with that much room, among those under `node`; or pool->count. */
-static uint32_t tree_find(const struct pool *pool, uint32_t node, uint32_t first, uint32_t width,
-			  uint32_t from, const struct room *need)
-{
-	uint32_t at;
-
-	if (first + width <= from || first >= pool->count || !has_room(&pool->tree[node], need))
-		return pool->count;
-	if (width == 1)
-		return first;
-	at = tree_find(pool, 2 * node, first, width / 2, from, need);
-	if (at == pool->count)
-		at = tree_find(pool, 2 * node + 1, first + width / 2, width / 2, from, need);
-	return at;
-}
-
-static uint32_t next_with_room(const struct pool *pool, uint32_t from, const struct room *need)
-{
-	return tree_find(pool, 1, 0, pool->leaves, from, need);
+	if (address->pool)
+		rooms_set(&address->pool->rooms, address->index, address_room(address));
 }
 
 /* --- pools -------------------------------------------------------------------- */
@@ -237,20 +184,10 @@ static int pool_init(struct pool *pool, const struct config_pool *config)
 	if (count > UINT32_MAX / 4)
 		return -1;
 	pool->count = count;
-	pool->leaves = 1;
-	while (pool->leaves < pool->count)
-		pool->leaves *= 2;
-
 	pool->total = whole_address(config);
 
 	pool->addresses = calloc(pool->count, sizeof(struct pool_address *));
-	pool->tree = calloc(2 * (size_t)pool->leaves, sizeof(*pool->tree));
-	if (!pool->addresses || !pool->tree)
-		return -1;
-	for (uint32_t i = 0; i < pool->count; i++)
-		pool->tree[pool->leaves + i] = pool->total;
-	tree_fill(pool);
-	return 0;
+	return pool->addresses ? rooms_init(&pool->rooms, pool->count, pool->total) : -1;
 }
 
 static int compare_ranges(const void *a, const void *b)
@@ -329,7 +266,7 @@ void pools_free(struct pools *pools)
 		for (uint32_t at = 0; pool->addresses && at < pool->count; at++)
 			address_free(pool->addresses[at]);
 		free(pool->addresses);
-		free(pool->tree);
+		rooms_destroy(&pool->rooms);
 	}
 	DL_FOREACH_SAFE(pools->strays, address, next)
 		address_free(address);
@@ -486,7 +423,7 @@ static void end_rest(struct pools *pools, struct pool_grant *grant)
 	address->resting_spis -= grant->spi_count;
 	if (!is_lendable(address, grant)) {
 		dissolve(address, grant);
-		tree_update(address);
+		update_room(address);
 		address_close(pools, address);
 		return;
 	}
@@ -495,7 +432,7 @@ static void end_rest(struct pools *pools, struct pool_grant *grant)
 	queue_push(&address->rested, grant);
 	while (address->rested.first && !wants_order(address, address->rested.first))
 		reclaim_oldest(address);
-	tree_update(address);
+	update_room(address);
 	address_close(pools, address);
 }
 
@@ -532,7 +469,7 @@ void pool_cancel(struct pools *pools, struct pool_grant *grant)
 	address->leased_ports -= grant->port_count;
 	address->leased_spis -= grant->spi_count;
 	dissolve(address, grant);
-	tree_update(address);
+	update_room(address);
 	address_close(pools, address);
 }
 
@@ -556,7 +493,7 @@ static void address_move(struct pool_address *address, struct pool *pool, uint32
 		portmap_lend(&address->ports, pool->config->ports, pool->config->rsipsec);
 		address->changed = true;
 	}
-	pool->tree[pool->leaves + index] = address_room(address);
+	rooms_put(&pool->rooms, index, address_room(address));
 }
 
 static void address_stray(struct pools *pools, struct pool_address *address)
@@ -611,7 +548,7 @@ int pools_change(struct pools *pools, const struct config *config)
 	pools->range_count = fresh->range_count;
 	pools->hold_down = fresh->hold_down;
 	for (size_t i = 0; i < pools->count; i++)
-		tree_fill(&pools->pools[i]);
+		rooms_join(&pools->pools[i].rooms);
 	fresh->pools = old.pools;
 	fresh->count = old.count;
 	fresh->ranges = old.ranges;
@@ -943,7 +880,7 @@ static uint16_t commit(struct pool_address *address, const struct pool_request *
 	address->held++;
 	address->leased_ports += grant->port_count;
 	address->leased_spis += grant->spi_count;
-	tree_update(address);
+	update_room(address);
 	*out = grant;
 	return 0;
 }
@@ -991,12 +928,12 @@ static bool is_final(uint16_t error, const struct pool_request *request)
 /* Why a pool without a single address that has the room refuses. */
 static uint16_t no_room(const struct pool *pool, const struct pool_request *request)
 {
-	struct room ports_only = { .ports = ports_wanted(pool, request) };
+	struct room most = rooms_most(&pool->rooms), ports_only = { .ports = ports_wanted(pool, request) };
 	const struct msg_spis *spis = request->spis;
 
 	if (request->whole)
 		return RSIP_E_LOCAL_ADDR_UNAVAILABLE;
-	if (!has_room(&pool->tree[1], &ports_only))
+	if (!room_has(&most, &ports_only))
 		return is_named(request->ports) ? RSIP_E_LOCAL_ADDRPORT_INUSE : RSIP_E_LOCAL_ADDRPORT_UNAVAILABLE;
 	if (spis->form == MSG_ANY || spis->count > request->spis_max || !spis_in_range(pool->config, spis))
 		return RSIP_E_IPSEC_SPI_UNAVAILABLE;
@@ -1009,12 +946,12 @@ static uint16_t take_from_pool(struct pools *pools, struct pool *pool, const str
 	struct room need = {
 		.ports = ports_wanted(pool, request), .spis = spis_wanted(request), .whole = request->whole,
 	};
-	uint32_t index = next_with_room(pool, 0, &need);
+	uint32_t index = rooms_next(&pool->rooms, 0, &need);
 	uint16_t best = RSIP_E_LOCAL_ADDR_UNAVAILABLE, error;
 
 	if (index == pool->count)
 		return no_room(pool, request);
-	for (; index < pool->count; index = next_with_room(pool, index + 1, &need)) {
+	for (; index < pool->count; index = rooms_next(&pool->rooms, index + 1, &need)) {
 		error = take_at(pools, pool, index, request, out);
 		if (!error || is_final(error, request))
 			return error;
@@ -1053,7 +990,7 @@ static uint16_t take_anywhere(struct pools *pools, const struct pool_request *re
 static bool none_is_whole(const struct pools *pools)
 {
 	for (size_t i = 0; i < pools->count; i++) {
-		if (pools->pools[i].tree[1].whole)
+		if (rooms_most(&pools->pools[i].rooms).whole)
 			return false;
 	}
 	return true;
