@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * nexthop.c against a real kernel's routes and neighbours, without any BPF: the
- * maps' memory is the test's own. What the data plane would read is compared
- * as a whole.
+ * nexthop.c and the modules under it against a real kernel's routes and
+ * neighbours, without any BPF: the maps' memory is the test's own. What the data
+ * plane would read is compared as a whole.
  */
 #include <arpa/inet.h>
 #include <netinet/ip.h>
