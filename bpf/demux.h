@@ -20,16 +20,22 @@ union target_word {
 };
 
 /* The bind of a target. False when it has ended. */
+static __always_inline bool lease_of(struct rsip_target target, struct lease *lease)
+{
+	__u32 slot = target.bind;
+
+	lease->target = target;
+	lease->bind = bpf_map_lookup_elem(&rsip_binds, &slot);
+	return lease->bind && target.generation && lease->bind->generation == target.generation &&
+	       !bind_is_over(lease->bind);
+}
+
+/* The same of a target in a map, in one load: a cookie's is replaced in place. */
 static __always_inline bool lease_get(const struct rsip_target *target, struct lease *lease)
 {
-	/* one load: a cookie's target is replaced in place */
 	union target_word now = { .word = *(const volatile __u64 *)target };
-	__u32 slot = now.target.bind;
 
-	lease->target = now.target;
-	lease->bind = bpf_map_lookup_elem(&rsip_binds, &slot);
-	return lease->bind && now.target.generation && lease->bind->generation == now.target.generation &&
-	       !bind_is_over(lease->bind);
+	return lease_of(now.target, lease);
 }
 
 /* Still the same bind? To be asked after the last look at it: the slot may be filled anew at any moment. */
@@ -37,6 +43,23 @@ static __always_inline bool lease_lasts(const struct lease *lease)
 {
 	barrier();
 	return *(const volatile __u32 *)&lease->bind->generation == lease->target.generation;
+}
+
+/* What else is known of it. */
+static __always_inline struct rsip_bind_rare *bind_rare(__u32 slot)
+{
+	return bpf_map_lookup_elem(&rsip_binds_rare, &slot);
+}
+
+/* The only port that it may talk to, by flow policy; 0: any. */
+static __always_inline __be16 lease_remote_port(const struct lease *lease)
+{
+	const struct rsip_bind_rare *rare;
+
+	if (!(lease->bind->flags & RSIP_BIND_HELD))
+		return 0;
+	rare = bind_rare(lease->target.bind);
+	return rare ? rare->remote_port : 0;
 }
 
 /* The bind in whose slot an SPI stands, if it is in the slot that its bits name. */
@@ -87,7 +110,7 @@ static __always_inline bool lease_by_address(const struct rsip_address *address,
 		return false;
 	if (!address || !lease_get(&address->whole, lease))
 		return false;
-	if (p->kind == PACKET_FRAGMENT && lease->bind->remote_port)
+	if (p->kind == PACKET_FRAGMENT && lease_remote_port(lease))
 		return false;	/* its ports must be seen */
 	p->kind = PACKET_WHOLE;
 	return true;

@@ -81,8 +81,7 @@ static __always_inline enum learned cookie_insert(const struct learning *what)
 /* Counted, entered, reported; a bind may hold `max`. */
 static __always_inline enum learned cookie_learn(const struct learning *what, __u32 max)
 {
-	__u32 slot = what->target.bind;
-	struct rsip_bind *bind = bpf_map_lookup_elem(&rsip_binds, &slot);
+	struct rsip_bind_rare *bind = bind_rare(what->target.bind);
 	enum learned result = LEARNED_LIMIT;
 
 	if (!bind)

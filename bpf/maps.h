@@ -48,7 +48,8 @@ struct {
 	__type(value, struct rsip_target);
 } rsip_ports SEC(".maps");
 
-/* Binds by slot. rsipd writes through mmap, both sides read and count cookies. As configured. */
+/* Binds by slot. rsipd writes through mmap, both sides read. As configured. Mapped, an array begins with a page, and
+ * elements of half a cache line or a whole one are not split. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(map_flags, BPF_F_MMAPABLE);
@@ -57,6 +58,16 @@ struct {
 	__type(key, __u32);
 	__type(value, struct rsip_bind);
 } rsip_binds SEC(".maps");
+
+/* The rest of each bind. rsipd writes through mmap, both sides read, and count cookies and queries. As configured. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, MAX_BINDS);
+	__uint(pinning, LIBBPF_PIN_BY_NAME);
+	__type(key, __u32);
+	__type(value, struct rsip_bind_rare);
+} rsip_binds_rare SEC(".maps");
 
 /* Who takes IKE from a peer when nobody knows its cookie. rsipd writes, public side reads then. As configured. */
 struct {
@@ -107,9 +118,11 @@ struct {
 	__type(value, struct rsip_echo);
 } rsip_echoes SEC(".maps");
 
-/* SPIs that hosts send with. Private side writes and reads, public side reads for ICMP errors. As configured. */
+/* SPIs that hosts send with. Private side writes and reads, public side reads for ICMP errors. As configured. Nobody
+ * maps it, but see rsip_binds. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
 	__uint(max_entries, RSIP_OUTSPI_SETS);
 	__uint(pinning, LIBBPF_PIN_BY_NAME);
 	__type(key, __u32);

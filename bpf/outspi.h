@@ -49,7 +49,7 @@ static __always_inline bool outspi_find(const struct packet *p, struct lease *le
 	if (!way)
 		return false;
 	target = (struct rsip_target){ way->bind & ~RSIP_OUTSPI_AH, way->generation };
-	return lease_get(&target, lease) && lease->bind->addr == p->ip.src;
+	return lease_of(target, lease) && lease->bind->addr == p->ip.src;
 }
 
 /*

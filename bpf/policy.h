@@ -16,21 +16,26 @@
 static __always_inline bool is_remote(const struct lease *lease, __be32 peer)
 {
 	struct rsip_remote_key key = { .bind = lease->target, .addr = peer };
+	const struct rsip_bind_rare *rare;
 
+	if (!(lease->bind->flags & (RSIP_BIND_REMOTES | RSIP_BIND_HELD)))
+		return true;
 	if (lease->bind->flags & RSIP_BIND_REMOTES)
 		return bpf_map_lookup_elem(&rsip_remotes, &key);
-	return !lease->bind->remote || lease->bind->remote == peer;
+	rare = bind_rare(lease->target.bind);
+	return rare && (!rare->remote || rare->remote == peer);
 }
 
 /*
  * And its port? Compared where it can be seen: not in ESP (APD-01). IKE, and
  * what else a RSIPSEC bind covers on ports 500 and 4500, goes by the address (FLOW-15).
  */
-static __always_inline bool is_remote_port(const struct packet *p, const struct rsip_bind *bind, __be16 port)
+static __always_inline bool is_remote_port(const struct packet *p, const struct lease *lease, __be16 port)
 {
 	bool seen = p->ports && (p->kind == PACKET_PORT || p->kind == PACKET_AH || p->kind == PACKET_WHOLE);
+	__be16 only = seen ? lease_remote_port(lease) : 0;
 
-	return !seen || !bind->remote_port || bind->remote_port == port;
+	return !only || only == port;
 }
 
 /* --- public side ---------------------------------------------------------------- */
@@ -40,7 +45,7 @@ static __always_inline enum rsip_outcome policy_inbound(const struct packet *p, 
 {
 	if (lease->peer && lease->peer != p->ip.src)
 		return RSIP_IN_REMOTE;
-	if (!is_remote(lease, p->ip.src) || !is_remote_port(p, lease->bind, p->sport))
+	if (!is_remote(lease, p->ip.src) || !is_remote_port(p, lease, p->sport))
 		return RSIP_IN_REMOTE;
 	return p->ip.ttl > 1 ? RSIP_GO_ON : RSIP_IN_TTL;
 }
@@ -99,7 +104,7 @@ static __always_inline enum rsip_outcome policy_bind(const struct packet *p, con
 		return RSIP_OUT_TUNNEL;
 	if (!is_remote(lease, p->ip.dst))
 		return RSIP_OUT_REMOTE_ADDRESS;
-	return is_remote_port(p, lease->bind, p->dport) ? RSIP_GO_ON : RSIP_OUT_REMOTE_PORT;
+	return is_remote_port(p, lease, p->dport) ? RSIP_GO_ON : RSIP_OUT_REMOTE_PORT;
 }
 
 /*
@@ -149,7 +154,7 @@ static __always_inline enum rsip_outcome admit_whole(struct packet *p, struct le
 
 	if (!grant || !(grant->flags & RSIP_GRANT_WHOLE) || !lease_get(&grant->ipsec, lease))
 		return why;
-	if (p->kind == PACKET_FRAGMENT && lease->bind->remote_port)
+	if (p->kind == PACKET_FRAGMENT && lease_remote_port(lease))
 		return why;	/* its ports must be seen */
 	p->kind = PACKET_WHOLE;
 	return RSIP_GO_ON;

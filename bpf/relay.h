@@ -49,7 +49,7 @@ static __always_inline bool echo_find(const struct rsip_echo_key *key, struct le
 /* May the bind have one more request remembered in this second? */
 static __always_inline bool query_allowed(__u32 slot, __u64 now)
 {
-	struct rsip_bind *bind = bpf_map_lookup_elem(&rsip_binds, &slot);
+	struct rsip_bind_rare *bind = bind_rare(slot);
 	__u32 second = now / SECOND_NS;
 
 	if (!bind)

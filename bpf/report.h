@@ -25,10 +25,11 @@ static __always_inline __u32 violation_bit(enum rsip_outcome why)
 static __always_inline __u32 violated_bind(const struct packet *p, const struct lease *lease)
 {
 	const struct rsip_bind *bind = lease->bind;
+	const struct rsip_bind_rare *rare = bind_rare(lease->target.bind);
 
-	if (!bind || bind->generation != lease->target.generation || bind->client != p->outer.src)
+	if (!bind || !rare || bind->generation != lease->target.generation || bind->client != p->outer.src)
 		return 0;
-	return bind->bind_id;
+	return rare->bind_id;
 }
 
 static __always_inline void report(struct rsip_client *client, const struct packet *p, const struct lease *lease,

@@ -581,9 +581,10 @@ int rsip_public(struct xdp_md *ctx)
 SEC("xdp")
 int rsip_private(struct xdp_md *ctx)
 {
-	struct packet p = {};
+	struct packet p;
 	int why;
 
+	packet_init(&p);
 	parse_tunnelled((void *)(long)ctx->data, (void *)(long)ctx->data_end, &p);
 	why = outbound(ctx, &p);
 	if (is_told_host(why))

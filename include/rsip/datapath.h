@@ -16,9 +16,9 @@
 #include <linux/types.h>
 #endif
 
-/* Pins live in a folder named after the layout: PIN/v3/rsip_spis. Any change
+/* Pins live in a folder named after the layout: PIN/v4/rsip_spis. Any change
  * to a struct of this file is a new layout. */
-#define RSIP_LAYOUT		"v3"
+#define RSIP_LAYOUT		"v4"
 
 #define RSIP_PROTO_IPIP		4
 #define RSIP_PROTO_GRE		47
@@ -64,24 +64,28 @@ struct rsip_cookie {		/* value of rsip_cookies */
 #define RSIP_BIND_COOKIES_PEER	16	/* with so many it takes no more from a peer: those of the host come first */
 #define RSIP_BIND_QUERIES	512	/* ICMP requests of one bind that are remembered in a second (SEC-07) */
 
-struct rsip_bind {		/* value of rsip_binds, by slot */
+struct rsip_bind {		/* value of rsip_binds, by slot: two to a line of the processor's cache */
 	__u32  generation;	/* 0: the slot is free. Written last, cleared first */
-	__u32  bind_id;
 	__be32 client;		/* Xa: outer destination; outer source of what X sends */
 	__be32 gateway;		/* Na: outer source; outer destination of what X sends */
 	__be32 addr;		/* Nb */
-	__be32 remote;		/* flow policy: the only peer; 0: any */
 	__u32  nexthop;		/* slot in rsip_nexthops that leads to Xa; may become another */
-	__u32  cookies;		/* learned for this bind and still in the map */
-	__be16 remote_port;	/* flow policy micro: the only port; 0: any */
+	__u32  ends;		/* rsip_tick() from which on it is over, whatever the daemon does (FAIL-10) */
+	__u32  spi_first;	/* host order: a run of its SPIs that are found in this slot, see rsip_spi_slot() */
+	__u8   spi_count;	/* 0: its SPIs are in rsip_spis alone */
 	__u8   tunnel;		/* RSIP_PROTO_IPIP or RSIP_PROTO_GRE */
 	__u8   flags;		/* RSIP_BIND_* */
-	__u32  ends;		/* rsip_tick() from which on it is over, whatever the daemon does (FAIL-10) */
+	__u8   pad;		/* 0 */
+};
+
+struct rsip_bind_rare {		/* value of rsip_binds_rare, by slot: what few packets need of the same bind */
+	__u32  bind_id;
+	__be32 remote;		/* flow policy: the only peer; 0: any */
+	__be16 remote_port;	/* flow policy micro: the only port; 0: any */
+	__u16  pad;		/* 0 */
+	__u32  cookies;		/* learned for this bind and still in the map */
 	__u32  query_second;	/* the second in which `queries` were learned (SEC-07) */
 	__u32  queries;
-	__u32  spi_first;	/* host order: a run of its SPIs that are found in this slot, see rsip_spi_slot() */
-	__u32  spi_count;	/* 0: its SPIs are in rsip_spis alone */
-	__u64  pad;		/* 0: a bind is one cache line */
 };
 
 /*
@@ -113,6 +117,7 @@ static inline __u32 rsip_spi_in_slot(__u32 spi, __u32 slot)
 #define RSIP_BIND_IPSEC		0x01	/* a RSIPSEC bind: IKE, ESP and AH are allowed */
 #define RSIP_BIND_WHOLE		0x02	/* RSA-IP: all of `addr`, every protocol */
 #define RSIP_BIND_REMOTES	0x04	/* flow policy: the peers are those in rsip_remotes; `remote` is 0 */
+#define RSIP_BIND_HELD		0x08	/* flow policy: to `remote`, to `remote_port` or to both, in rsip_binds_rare */
 
 /*
  * The clock of binds. The kernel's jiffies cost a program one load, no helper
@@ -485,7 +490,8 @@ _Static_assert(sizeof(struct rsip_spi_key) == 12, "hidden padding");
 _Static_assert(sizeof(struct rsip_port_key) == 8, "hidden padding");
 _Static_assert(sizeof(struct rsip_cookie_key) == 16, "hidden padding");
 _Static_assert(sizeof(struct rsip_cookie) == 16, "hidden padding");
-_Static_assert(sizeof(struct rsip_bind) == 64, "hidden padding");
+_Static_assert(sizeof(struct rsip_bind) == 32, "hidden padding");
+_Static_assert(sizeof(struct rsip_bind_rare) == 24, "hidden padding");
 _Static_assert(sizeof(struct rsip_remote_key) == 12, "hidden padding");
 _Static_assert(sizeof(struct rsip_peer_key) == 8, "hidden padding");
 _Static_assert(sizeof(struct rsip_address) == 16, "hidden padding");

@@ -174,8 +174,9 @@ static __always_inline int gateway_in(struct xdp_md *ctx)
 
 static __always_inline int gateway_out(struct xdp_md *ctx)
 {
-	struct packet p = {};
+	struct packet p;
 
+	packet_init(&p);
 	parse_tunnelled((void *)(long)ctx->data, (void *)(long)ctx->data_end, &p);
 	return finish(outbound(ctx, &p), p.frame_len);
 }

@@ -128,6 +128,16 @@ void world_bind_set(struct world *w, __u32 slot, const struct rsip_bind *bind)
 	set(w->skel->maps.rsip_binds, &slot, bind);
 }
 
+void world_rare(struct world *w, __u32 slot, struct rsip_bind_rare *out)
+{
+	cr_assert_eq(bpf_map__lookup_elem(w->skel->maps.rsip_binds_rare, &slot, sizeof(slot), out, sizeof(*out), 0), 0);
+}
+
+void world_rare_set(struct world *w, __u32 slot, const struct rsip_bind_rare *rare)
+{
+	set(w->skel->maps.rsip_binds_rare, &slot, rare);
+}
+
 void world_hop_qinq(struct world *w, __u32 hop, unsigned int outer, unsigned int inner)
 {
 	struct rsip_nexthop value;
@@ -158,30 +168,33 @@ static void fill_bind(struct world *w, size_t i)
 	struct rsip_spi_key spi = { .addr = pkt_addr(world_binds[i].addr), .spi = htonl(world_binds[i].spi) };
 	struct rsip_bind bind = {
 		.generation = target.generation,
-		.bind_id = world_binds[i].slot,
 		.client = pkt_addr(world_binds[i].client),
 		.gateway = pkt_addr("NA"),
 		.addr = spi.addr,
-		.remote = world_binds[i].remote ? pkt_addr(world_binds[i].remote) : 0,
 		.nexthop = world_binds[i].hop,
-		.remote_port = htons((uint16_t)world_binds[i].remote_port),
 		.tunnel = (__u8)world_binds[i].tunnel,
 		.flags = (world_binds[i].ipsec ? RSIP_BIND_IPSEC : 0) | (world_binds[i].whole ? RSIP_BIND_WHOLE : 0) |
-			 (world_binds[i].remotes[0] ? RSIP_BIND_REMOTES : 0),
+			 (world_binds[i].remotes[0] ? RSIP_BIND_REMOTES : 0) |
+			 (world_binds[i].remote || world_binds[i].remote_port ? RSIP_BIND_HELD : 0),
 		.ends = world_tick(w) + (1 << 20),
+	};
+	struct rsip_bind_rare rare = {
+		.bind_id = world_binds[i].slot,
+		.remote = world_binds[i].remote ? pkt_addr(world_binds[i].remote) : 0,
+		.remote_port = htons((uint16_t)world_binds[i].remote_port),
+		.cookies = world_binds[i].slot == SLOT_FULL ? RSIP_BIND_COOKIES : 0,
 	};
 
 	if (world_binds[i].spi && rsip_spi_slot(world_binds[i].spi) == world_binds[i].slot) {
 		bind.spi_first = world_binds[i].spi;
 		bind.spi_count = 1;
 	}
-	if (bind.bind_id == SLOT_FREE)
+	if (world_binds[i].slot == SLOT_FREE)
 		bind.generation = 0;
-	if (bind.bind_id == SLOT_REUSED)
+	if (world_binds[i].slot == SLOT_REUSED)
 		bind.generation++;
-	if (bind.bind_id == SLOT_FULL)
-		bind.cookies = RSIP_BIND_COOKIES;
 	world_bind_set(w, world_binds[i].slot, &bind);
+	world_rare_set(w, world_binds[i].slot, &rare);
 	for (int p = 0; p < 2 && world_binds[i].ports[p]; p++)
 		set(w->skel->maps.rsip_ports,
 		    &(struct rsip_port_key){ .addr = spi.addr, .port = htons((uint16_t)world_binds[i].ports[p]) }, &target);
@@ -360,6 +373,7 @@ void world_open(struct world *w)
 			bpf_map__set_max_entries(map, 1024);
 	}
 	bpf_map__set_max_entries(w->skel->maps.rsip_binds, 256);
+	bpf_map__set_max_entries(w->skel->maps.rsip_binds_rare, 256);
 	bpf_map__set_max_entries(w->skel->maps.rsip_nexthops, 64);
 	for (int i = 0; i < 2; i++) {
 		struct bpf_program *prog = i == PUBLIC ? w->skel->progs.rsip_public : w->skel->progs.rsip_private;

@@ -177,6 +177,8 @@ __u32 world_generation(__u32 slot);
 __u32 world_tick(struct world *w);
 void world_bind(struct world *w, __u32 slot, struct rsip_bind *out);
 void world_bind_set(struct world *w, __u32 slot, const struct rsip_bind *bind);
+void world_rare(struct world *w, __u32 slot, struct rsip_bind_rare *out);
+void world_rare_set(struct world *w, __u32 slot, const struct rsip_bind_rare *rare);
 /* Two tags towards a next hop: 802.1ad, then 802.1Q. */
 void world_hop_qinq(struct world *w, __u32 hop, unsigned int outer, unsigned int inner);
 /* An entry of rsip_cookies, as learned by the bind of a slot. */

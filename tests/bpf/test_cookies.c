@@ -34,10 +34,10 @@ static void set_cookie(struct frame *f, uint32_t round)
 
 static unsigned int bind_cookies(struct world *w, __u32 slot)
 {
-	struct rsip_bind bind;
+	struct rsip_bind_rare rare;
 
-	world_bind(w, slot, &bind);
-	return bind.cookies;
+	world_rare(w, slot, &rare);
+	return rare.cookies;
 }
 
 /* covers: IKE-01 IKE-07 IKE-13 IKE-09 */
@@ -132,7 +132,7 @@ Test(cookies, limit_of_a_bind)
 	};
 	static const struct row full = { "full from the start", IKE("X3", "NB", "Y", "500", "0x3333"),
 					 RSIP_OUT_COOKIE_LIMIT, NULL };
-	struct rsip_bind bind;
+	struct rsip_bind_rare rare;
 	struct world w;
 	struct run run;
 
@@ -153,9 +153,9 @@ Test(cookies, limit_of_a_bind)
 	rows_run(&w, PRIVATE, &full, 1);
 	cr_expect_eq(bind_cookies(&w, 18), RSIP_BIND_COOKIES);
 	/* the daemon has made room */
-	world_bind(&w, 18, &bind);
-	bind.cookies--;
-	world_bind_set(&w, 18, &bind);
+	world_rare(&w, 18, &rare);
+	rare.cookies--;
+	world_rare_set(&w, 18, &rare);
 	cr_expect(row_run(&w, PRIVATE,
 			  &(struct row){ "room again", IKE("X3", "NB", "Y", "500", "0x3333"), RSIP_OUT_IKE,
 					 TO_PEER("NB", "Y", "500", "0x3333") }, &run));
@@ -281,11 +281,11 @@ static void *race_run(void *arg)
 static void reset_counts(struct world *w)
 {
 	for (__u32 slot = 1; slot <= 2; slot++) {
-		struct rsip_bind bind;
+		struct rsip_bind_rare rare;
 
-		world_bind(w, slot, &bind);
-		bind.cookies = 0;
-		world_bind_set(w, slot, &bind);
+		world_rare(w, slot, &rare);
+		rare.cookies = 0;
+		world_rare_set(w, slot, &rare);
 	}
 }
 

@@ -88,6 +88,8 @@ Test(load, maps)
 	}
 	cr_expect_eq(maps, BPFMAP_COUNT);
 	cr_expect(bpf_map__map_flags(skel->maps.rsip_binds) & BPF_F_MMAPABLE);
+	cr_expect(bpf_map__map_flags(skel->maps.rsip_binds_rare) & BPF_F_MMAPABLE);
+	cr_expect(bpf_map__map_flags(skel->maps.rsip_outspis) & BPF_F_MMAPABLE);
 	cr_expect(bpf_map__map_flags(skel->maps.rsip_nexthops) & BPF_F_MMAPABLE);
 	cr_expect(bpf_map__map_flags(skel->maps.rsip_routes) & BPF_F_MMAPABLE);
 	cr_expect_eq(bpf_map__max_entries(skel->maps.rsip_counters), RSIP_OUTCOME_COUNT);

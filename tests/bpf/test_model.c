@@ -203,11 +203,11 @@ static void open_both(struct world *w, struct model *m)
 	memset(m, 0, sizeof(*m));
 	for (size_t i = 0; i < COUNT(known); i++) {
 		const struct world_bind *bind = &world_binds[known[i].bind];
-		struct rsip_bind counted;
+		struct rsip_bind_rare counted;
 
-		world_bind(w, bind->slot, &counted);
+		world_rare(w, bind->slot, &counted);
 		counted.cookies++;
-		world_bind_set(w, bind->slot, &counted);
+		world_rare_set(w, bind->slot, &counted);
 		world_cookie(w, known[i].cookie, "NB", known[i].port, bind->slot, world_generation(bind->slot), "Y");
 		m->cookies[m->cookie_count++] = (struct model_cookie){
 			known[i].cookie, __builtin_bswap32(pkt_addr("NB")), known[i].port,
@@ -554,11 +554,11 @@ static void forget(struct world *w, struct model *m)
 	world_forget(w->skel->maps.rsip_echoes);
 	model_forget_requests(m);
 	for (size_t i = 0; i < WORLD_BINDS; i++) {
-		struct rsip_bind bind;
+		struct rsip_bind_rare rare;
 
-		world_bind(w, world_binds[i].slot, &bind);
-		bind.queries = 0;
-		world_bind_set(w, world_binds[i].slot, &bind);
+		world_rare(w, world_binds[i].slot, &rare);
+		rare.queries = 0;
+		world_rare_set(w, world_binds[i].slot, &rare);
 	}
 	send_first(w, m);
 }

@@ -82,14 +82,20 @@ static void at_another_address(struct world *w, struct rsip_bind *bind)
 	bind->addr = pkt_addr("NB2");
 }
 
+static void hold(struct world *w, struct rsip_bind *bind, __be32 remote, unsigned int port)
+{
+	bind->flags |= RSIP_BIND_HELD;
+	world_rare_set(w, 1, &(struct rsip_bind_rare){ .bind_id = 1, .remote = remote, .remote_port = htons((uint16_t)port) });
+}
+
 static void held_to_y(struct world *w, struct rsip_bind *bind)
 {
-	bind->remote = pkt_addr("Y");
+	hold(w, bind, pkt_addr("Y"), 0);
 }
 
 static void held_to_z(struct world *w, struct rsip_bind *bind)
 {
-	bind->remote = pkt_addr("Z");
+	hold(w, bind, pkt_addr("Z"), 0);
 }
 
 static void held_to_none_of_them(struct world *w, struct rsip_bind *bind)
@@ -99,7 +105,7 @@ static void held_to_none_of_them(struct world *w, struct rsip_bind *bind)
 
 static void held_to_port_3(struct world *w, struct rsip_bind *bind)
 {
-	bind->remote_port = htons(3);
+	hold(w, bind, 0, 3);
 }
 
 /* It is the bind that says so. What it does not allow is refused by the grants. */

@@ -456,8 +456,10 @@ def maps(pin):
                 socket.ntohs(e["key"]["port"]), field(e["value"]["peer"])) for e in dump(pin, "rsip_cookies")]
     check("rsip_cookies", [(COOKIE, nb, 500, socket.inet_aton(PEER))], cookies)
     live = [e["value"] for e in dump(pin, "rsip_binds") if e["value"]["generation"]]
-    check("rsip_binds", [(bind.id, address, nb, IPIP)],
-          [(b["bind_id"], field(b["client"]), field(b["addr"]), b["tunnel"]) for b in live])
+    check("rsip_binds", [(address, nb, IPIP)],
+          [(field(b["client"]), field(b["addr"]), b["tunnel"]) for b in live])
+    named = [e["value"]["bind_id"] for e in dump(pin, "rsip_binds_rare") if e["value"]["bind_id"]]
+    check("rsip_binds_rare", [bind.id], named)
     sums = {e["key"]: sum(cpu["value"]["packets"] for cpu in e["values"]) for e in dump(pin, "rsip_counters")}
     check("rsip_counters, IKE out", 1, sums[outcome_number("OUT_IKE")])
     x.free(bind)

@@ -90,7 +90,7 @@ test_tunnel_fragments() {
 }
 
 no_fragments() {
-	[ "$(bpftool -j map dump pinned "$pin/v3/rsip_fragments" |
+	[ "$(bpftool -j map dump pinned "$pin/v4/rsip_fragments" |
 		jq '[.[] | select(.formatted.value.state >= 65536 and .formatted.value.state < 131072)] | length')" = 0 ]
 }
 

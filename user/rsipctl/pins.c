@@ -55,10 +55,11 @@ int pins_counters(const char *pin, json_t **out)
 	return err;
 }
 
-/* --- rsip_binds, mapped ---------------------------------------------------------------- */
+/* --- rsip_binds and rsip_binds_rare, mapped ------------------------------------------------ */
 
 struct binds {
 	const struct rsip_bind *at;
+	const struct rsip_bind_rare *rare;
 	size_t count;
 	__u32 tick;		/* now */
 };
@@ -87,28 +88,46 @@ static void binds_close(const struct binds *binds)
 {
 	if (binds->at)
 		munmap((void *)binds->at, binds->count * sizeof(*binds->at));
+	if (binds->rare)
+		munmap((void *)binds->rare, binds->count * sizeof(*binds->rare));
+}
+
+/* An array whose elements have `size` bytes each. NULL: `err` says why. */
+static const void *map_array(const char *pin, const char *name, size_t size, size_t *count, int *err)
+{
+	struct bpf_map_info info = { 0 };
+	__u32 info_len = sizeof(info);
+	void *memory = MAP_FAILED;
+	int fd = open_map(pin, name);
+
+	*err = fd < 0 ? fd : 0;
+	if (!*err && bpf_obj_get_info_by_fd(fd, &info, &info_len))
+		*err = -errno;
+	if (!*err && info.value_size != size)
+		*err = -EPROTO;
+	if (!*err)
+		memory = mmap(NULL, info.max_entries * size, PROT_READ, MAP_SHARED, fd, 0);
+	if (!*err && memory == MAP_FAILED)
+		*err = -errno;
+	if (fd >= 0)
+		close(fd);
+	*count = info.max_entries;
+	return *err ? NULL : memory;
 }
 
 static int binds_open(const char *pin, struct binds *out)
 {
-	int fd = open_map(pin, "rsip_binds"), err;
-	struct bpf_map_info info = { 0 };
-	__u32 info_len = sizeof(info);
-	void *memory;
+	size_t rare_count;
+	int err;
 
-	if (fd < 0)
-		return fd;
-	err = bpf_obj_get_info_by_fd(fd, &info, &info_len) ? -errno : 0;
-	if (!err && info.value_size != sizeof(*out->at))
+	*out = (struct binds){ 0 };
+	out->at = map_array(pin, "rsip_binds", sizeof(*out->at), &out->count, &err);
+	if (!err)
+		out->rare = map_array(pin, "rsip_binds_rare", sizeof(*out->rare), &rare_count, &err);
+	if (!err && rare_count != out->count)
 		err = -EPROTO;
-	memory = err ? MAP_FAILED : mmap(NULL, info.max_entries * sizeof(*out->at), PROT_READ, MAP_SHARED, fd, 0);
-	if (!err && memory == MAP_FAILED)
-		err = -errno;
-	close(fd);
-	if (err)
-		return err;
-	*out = (struct binds){ .at = memory, .count = info.max_entries };
-	err = read_tick(&out->tick);
+	if (!err)
+		err = read_tick(&out->tick);
 	if (err)
 		binds_close(out);
 	return err;
@@ -317,18 +336,19 @@ static json_t *list_binds(const struct binds *binds, const struct leads *ports, 
 
 	for (uint32_t slot = 0; slot < binds->count; slot++) {
 		const struct rsip_bind *bind = &binds->at[slot];
+		const struct rsip_bind_rare *rare = &binds->rare[slot];
 
 		if (!is_live(binds, slot))
 			continue;
 		json_array_append_new(list, json_pack("{so sI so so so so so so ss ss}",
 			"client_id", show_client_id(clients, bind->client),
-			"bind_id", (json_int_t)bind->bind_id,
+			"bind_id", (json_int_t)rare->bind_id,
 			"client", show_addr(bind->client),
 			"gateway", show_addr(bind->gateway),
 			"address", show_addr(bind->addr),
 			"ports", show_leads(ports, &port, slot, bind->generation, false),
 			"spis", show_leads(spis, &spi, slot, bind->generation, true),
-			"remote", show_remote(bind->remote, ntohs(bind->remote_port)),
+			"remote", show_remote(rare->remote, ntohs(rare->remote_port)),
 			"tunnel", msg_tunnel_name(bind->tunnel == RSIP_PROTO_GRE ? RSIP_TUNNEL_GRE : RSIP_TUNNEL_IPIP),
 			"method", msg_method_name(method_of(bind))));
 	}

@@ -125,6 +125,7 @@ void adopt_sweep(struct adopt *adopt, bool (*lives)(uint32_t slot, void *arg), v
 			continue;
 		__atomic_store_n(&maps->binds[i].generation, 0, __ATOMIC_SEQ_CST);
 		memset(&maps->binds[i], 0, sizeof(maps->binds[i]));
+		memset(&maps->binds_rare[i], 0, sizeof(maps->binds_rare[i]));
 		ended++;
 	}
 	if (ended)

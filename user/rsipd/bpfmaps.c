@@ -29,7 +29,8 @@
 
 static const char *const names[BPFMAP_COUNT] = {
 	[BPFMAP_SPIS] = "rsip_spis", [BPFMAP_PORTS] = "rsip_ports", [BPFMAP_COOKIES] = "rsip_cookies",
-	[BPFMAP_BINDS] = "rsip_binds", [BPFMAP_CLIENTS] = "rsip_clients", [BPFMAP_GRANTS] = "rsip_grants",
+	[BPFMAP_BINDS] = "rsip_binds", [BPFMAP_BINDS_RARE] = "rsip_binds_rare",
+	[BPFMAP_CLIENTS] = "rsip_clients", [BPFMAP_GRANTS] = "rsip_grants",
 	[BPFMAP_REMOTES] = "rsip_remotes", [BPFMAP_PEERS] = "rsip_peers",
 	[BPFMAP_ADDRESSES] = "rsip_addresses", [BPFMAP_REALM] = "rsip_realm",
 	[BPFMAP_DEVICES] = "rsip_devices",
@@ -191,7 +192,7 @@ static void sizes(const struct config *config, uint32_t entries[static BPFMAP_CO
 	uint64_t binds = config->datapath.max_bindings;
 
 	memset(entries, 0, BPFMAP_COUNT * sizeof(entries[0]));
-	entries[BPFMAP_BINDS] = entries[BPFMAP_PORTS] = entries[BPFMAP_CLIENTS] = bounded(binds);
+	entries[BPFMAP_BINDS] = entries[BPFMAP_BINDS_RARE] = entries[BPFMAP_PORTS] = entries[BPFMAP_CLIENTS] = bounded(binds);
 	entries[BPFMAP_SPIS] = entries[BPFMAP_GRANTS] = bounded(2 * binds);
 	entries[BPFMAP_COOKIES] = bounded(binds / 4 > COOKIES_MIN ? binds / 4 : COOKIES_MIN);
 	entries[BPFMAP_REMOTES] = entries[BPFMAP_PEERS] = entries[BPFMAP_COOKIES];
@@ -266,6 +267,8 @@ static int map_arrays(struct bpfmaps *maps)
 {
 	int err = map_array(maps, BPFMAP_BINDS, sizeof(*maps->binds), &maps->binds);
 
+	if (!err)
+		err = map_array(maps, BPFMAP_BINDS_RARE, sizeof(*maps->binds_rare), &maps->binds_rare);
 	if (!err)
 		err = map_array(maps, BPFMAP_NEXTHOPS, sizeof(*maps->nexthops), &maps->nexthops);
 	if (!err)
@@ -422,6 +425,8 @@ void bpfmaps_close(struct bpfmaps *maps)
 		return;
 	if (maps->binds)
 		munmap(maps->binds, mapping_size(maps, BPFMAP_BINDS, sizeof(*maps->binds)));
+	if (maps->binds_rare)
+		munmap(maps->binds_rare, mapping_size(maps, BPFMAP_BINDS_RARE, sizeof(*maps->binds_rare)));
 	if (maps->nexthops)
 		munmap(maps->nexthops, mapping_size(maps, BPFMAP_NEXTHOPS, sizeof(*maps->nexthops)));
 	if (maps->routes)

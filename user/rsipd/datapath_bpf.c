@@ -369,26 +369,31 @@ static void drain(struct datapath *dp)
 static __u8 bind_flags(const struct datapath_bind *bind)
 {
 	return (bind->ipsec ? RSIP_BIND_IPSEC : 0) | (bind->whole ? RSIP_BIND_WHOLE : 0) |
-	       (bind->remote_count ? RSIP_BIND_REMOTES : 0);
+	       (bind->remote_count ? RSIP_BIND_REMOTES : 0) | (bind->remote || bind->remote_port ? RSIP_BIND_HELD : 0);
 }
 
-/* How many SPIs in a row are found in this slot. */
-static uint32_t spis_in_slot(const struct datapath_bind *bind)
+/* How many SPIs in a row are found in this slot: at most eight. */
+static __u8 spis_in_slot(const struct datapath_bind *bind)
 {
-	uint32_t count = 0;
+	__u8 count = 0;
 
-	if (!bind->spi_count || rsip_spi_slot(bind->spis[0]) != bind->slot)
-		return 0;
-	while (count < bind->spi_count && bind->spis[count] == bind->spis[0] + count)
+	while (count < bind->spi_count && bind->spis[count] == bind->spis[0] + count &&
+	       rsip_spi_slot(bind->spis[count]) == bind->slot)
 		count++;
 	return count;
 }
 
+static struct rsip_bind_rare rare_of(const struct datapath_bind *bind)
+{
+	return (struct rsip_bind_rare){ .bind_id = bind->bind_id, .remote = bind->remote, .remote_port = bind->remote_port };
+}
+
 static void bind_start(const struct datapath *dp, const struct bind_slot *b, const struct datapath_bind *bind)
 {
+	struct rsip_bind_rare *rare = &dp->maps->binds_rare[slot_of(dp, b)], want_rare = rare_of(bind);
 	struct rsip_bind *to = &dp->maps->binds[slot_of(dp, b)], want = {
-		.bind_id = bind->bind_id, .client = bind->client, .gateway = bind->gateway, .addr = bind->addr,
-		.remote = bind->remote, .remote_port = bind->remote_port, .nexthop = nexthop_host_slot(&b->host->hop),
+		.client = bind->client, .gateway = bind->gateway, .addr = bind->addr,
+		.nexthop = nexthop_host_slot(&b->host->hop),
 		.tunnel = bind->tunnel == RSIP_TUNNEL_GRE ? RSIP_PROTO_GRE : RSIP_PROTO_IPIP,
 		.flags = bind_flags(bind),
 		.ends = clock_tick_at(dp->clock, bind->ends),
@@ -399,17 +404,21 @@ static void bind_start(const struct datapath *dp, const struct bind_slot *b, con
 	/* One that lives on: packets use it meanwhile. */
 	if (to->generation == b->grantee.target.generation) {
 		struct rsip_bind is;
+		struct rsip_bind_rare is_rare = *rare;
 
 		to->ends = want.ends;
 		to->nexthop = want.nexthop;
 		is = *to;
 		want.generation = is.generation;
-		want.cookies = is.cookies;	/* it may learn one at any moment */
-		if (!memcmp(&is, &want, sizeof(want)))
+		want_rare.cookies = is_rare.cookies;	/* it may learn one at any moment */
+		want_rare.query_second = is_rare.query_second;
+		want_rare.queries = is_rare.queries;
+		if (!memcmp(&is, &want, sizeof(want)) && !memcmp(&is_rare, &want_rare, sizeof(want_rare)))
 			return;
 		bind_stop(dp, b);
 	}
 	want.generation = 0;
+	*rare = want_rare;
 	*to = want;
 	__atomic_store_n(&to->generation, b->grantee.target.generation, __ATOMIC_RELEASE);
 }
@@ -431,6 +440,7 @@ static void host_leave(struct bind_slot *b)
 static void slot_free(struct datapath *dp, struct bind_slot *b)
 {
 	memset(&dp->maps->binds[slot_of(dp, b)], 0, sizeof(struct rsip_bind));
+	memset(&dp->maps->binds_rare[slot_of(dp, b)], 0, sizeof(struct rsip_bind_rare));
 	b->grantee.target.generation = 0;
 	slots_give(&dp->free, slot_of(dp, b));
 }
@@ -443,8 +453,8 @@ static bool slot_adopt(struct datapath *dp, const struct datapath_bind *bind)
 	if (!dp->adopt || bind->slot >= dp->maps->entries[BPFMAP_BINDS])
 		return false;
 	known = &dp->maps->binds[bind->slot];
-	return known->generation && known->client == bind->client && known->bind_id == bind->bind_id &&
-	       known->addr == bind->addr && slots_claim(&dp->free, bind->slot);
+	return known->generation && known->client == bind->client && known->addr == bind->addr &&
+	       dp->maps->binds_rare[bind->slot].bind_id == bind->bind_id && slots_claim(&dp->free, bind->slot);
 }
 
 /* A host that lives on is reached as its binds say; they all say the same. */
@@ -565,7 +575,7 @@ void datapath_bind_remove(struct datapath *dp, const struct datapath_bind *bind)
 	bind_stop(dp, b);
 	entries_remove(dp, bind, b->grantee.target);
 	/* Cookies that the data plane counted and this process has not heard of wait in the ring. */
-	if (dp->maps->binds[bind->slot].cookies != cookie_count(learn_cookies(dp->learn), bind->slot))
+	if (dp->maps->binds_rare[bind->slot].cookies != cookie_count(learn_cookies(dp->learn), bind->slot))
 		drain(dp);
 	learn_bind_ended(dp->learn, bind->slot);
 	host_leave(b);

@@ -78,7 +78,7 @@ static void take_out(struct learn *learn, const struct cookie_entry *entry)
 	if (!same(&value.target, &entry->target))
 		bpf_map_update_elem(fd, &entry->key, &value, BPF_NOEXIST);
 	else if (is_live(learn, &entry->target))
-		__atomic_fetch_sub(&learn->maps->binds[entry->target.bind].cookies, 1, __ATOMIC_RELAXED);
+		__atomic_fetch_sub(&learn->maps->binds_rare[entry->target.bind].cookies, 1, __ATOMIC_RELAXED);
 }
 
 /* One that was remembered is so no longer. */
