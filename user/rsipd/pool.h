@@ -34,9 +34,9 @@ struct pool_grant {
 	uint32_t *spis;			/* host order, a run as well; NULL when spi_count is 0 */
 	bool whole;			/* RSA-IP: all of the address */
 	__be32 ike_peer;		/* a LISTEN for IKE from this peer, which takes no port; 0: none */
-	uint64_t released;		/* pool.c: since when it rests */
-	struct pool_grant *next;	/* pool.c: what rests next */
-	struct table_node by_peer;	/* pool.c: with ike_peer */
+	uint64_t released;		/* rest.c: since when it rests */
+	struct pool_grant *next;	/* rest.c: what rests next */
+	struct table_node by_peer;	/* take.c: with ike_peer */
 };
 
 /* The ports of a grant in the form that messages and the data plane take. */
