@@ -12,7 +12,8 @@
 
 #include <rsip/proto.h>
 #include "lib/log.h"
-#include "rsipd/config.h"
+#include "rsipd/config_change.h"
+#include "rsipd/config_system.h"
 
 static struct config_error error;
 

@@ -12,8 +12,10 @@
 #include <stdint.h>
 
 #include "lib/addr.h"
+#include "rsipd/config_error.h"
 
 #define CONFIG_ADDRESSES_MAX	65536	/* in all pools */
+#define CONFIG_INTERFACES_MAX	64	/* of each side */
 
 struct config_interface {
 	char name[IF_NAMESIZE];
@@ -87,11 +89,6 @@ struct config {
 	unsigned int interfaces_line, server_line, datapath_line, state_line, control_line, metrics_line;
 };
 
-/* Where and what is wrong: "FILE:LINE: what is wrong and what is allowed". */
-struct config_error {
-	char text[512];
-};
-
 /*
  * Reads and checks a file. NULL and *error on a fault. Checks everything that
  * can be known without the system: unknown and repeated keys, ranges, overlap
@@ -99,26 +96,11 @@ struct config_error {
  */
 struct config *config_load(const char *path, struct config_error *error);
 
-/* Checks what only the system knows: that interfaces and their addresses exist
- * in this network namespace. 0, or -1 and *error, with file and line. */
-int config_check_system(const struct config *config, const char *path, struct config_error *error);
-
 void config_free(struct config *config);
-
-/* The first of the interfaces in the pools that has another address now (*address) than
- * when the file was read; NULL: none. One without an address has not changed yet. */
-const struct config_follow *config_moved(const struct config *config, __be32 *address);
-
-/*
- * A reload: whether all that differs between the running configuration and a
- * fresh one can change while rsipd runs: pools, clients, leases, local-networks
- * and tunnels. 0, or -1 and *error, with file and line of what needs a restart.
- */
-int config_check_change(const struct config *running, const struct config *fresh, const char *path,
-			struct config_error *error);
-/* Moves what can change from `fresh` to `running` and back: `running` stays where
- * it is, `fresh` then holds what was replaced. */
-void config_swap(struct config *running, struct config *fresh);
 
 /* The first rule that matches a host, or NULL: 304. */
 const struct config_client *config_client_for(const struct config *config, __be32 host);
+
+/* The first pool that has addresses in common with a range, but for that very range (by its place, so that
+ * one of a pool can be held against all others); NULL: none. */
+const struct config_pool *config_pool_with(const struct config *config, const struct addr_range *range);

@@ -15,6 +15,7 @@
 #include "lib/ask.h"
 #include "lib/log.h"
 #include "rsipd/commit.h"
+#include "rsipd/config_system.h"
 #include "rsipd/control.h"
 #include "rsipd/daemon.h"
 #include "rsipd/journal.h"

@@ -235,7 +235,7 @@ static void on_ready(uv_poll_t *poll, int status, int events)
 	work(poll->data);
 }
 
-/* "ADDRESS:PORT", as config.c checked it. */
+/* "ADDRESS:PORT", as value_listen() checked it. */
 static struct sockaddr_in listen_address(const char *text)
 {
 	struct sockaddr_in address = { .sin_family = AF_INET };

@@ -7,6 +7,7 @@
  */
 #include <errno.h>
 
+#include "rsipd/config_change.h"
 #include "rsipd/exchange.h"
 #include "rsipd/fit.h"
 #include "rsipd/policy.h"

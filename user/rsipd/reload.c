@@ -8,6 +8,8 @@
 
 #include "lib/log.h"
 #include "lib/show.h"
+#include "rsipd/config_change.h"
+#include "rsipd/config_system.h"
 
 #define ENDED_MAX	1000		/* shown one by one; then they are counted */
 
