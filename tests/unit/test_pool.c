@@ -31,7 +31,7 @@ struct setup {
 	struct config config;
 };
 
-static struct pools *make(struct setup *setup, uint32_t addresses, struct num_range ports, struct num_range spis)
+static void describe(struct setup *setup, uint32_t addresses, struct num_range ports, struct num_range spis)
 {
 	uint32_t first = ntohl(ip("192.0.2.1"));
 
@@ -42,9 +42,14 @@ static struct pools *make(struct setup *setup, uint32_t addresses, struct num_ra
 	};
 	setup->pool.addresses = &setup->range;
 	setup->config.pools = &setup->pool;
+}
 
-	struct pools *pools = pools_new(&setup->config);
+static struct pools *make(struct setup *setup, uint32_t addresses, struct num_range ports, struct num_range spis)
+{
+	struct pools *pools;
 
+	describe(setup, addresses, ports, spis);
+	pools = pools_new(&setup->config);
 	cr_assert_not_null(pools);
 	return pools;
 }
@@ -245,7 +250,7 @@ Test(pool, refusals_change_nothing)
 {
 	struct setup setup;
 	struct pools *pools = refusal_pools(&setup);
-	struct msg_spis spi = spis_run(0x1000, 1), resting = spis_run(0x1100, 1);
+	struct msg_spis spi = spis_run(0x1000, 1), resting = spis_run(0x1100, 1), refused = spis_run(0x180, 1);
 	struct sums before, after;
 
 	must_take(pools, "192.0.2.1", ports_run(1000, 1), &spi, 0);
@@ -278,6 +283,7 @@ Test(pool, refusals_change_nothing)
 		after = sum(pools);
 		cr_expect_eq(memcmp(&before, &after, sizeof(before)), 0, "%s: something was taken", row->name);
 	}
+	must_take(pools, "192.0.2.1", ports_none(), &refused, 1000);
 	finish(pools);
 }
 
@@ -414,6 +420,43 @@ Test(pool, fragmented_space_gives_lists)
 	}
 	cr_expect_eq(sum(pools).ports_leased, 32);
 	cr_expect_eq(sum(pools).spis_leased, 32);
+	finish(pools);
+}
+
+/* As many as the range has, or as an address still has at its end. covers: SPI-02 */
+Test(pool, a_run_may_be_all_there_is)
+{
+	struct setup setup;
+	struct pools *pools;
+
+	for (unsigned int count = 7; count <= 8; count++) {
+		struct msg_spis all = spis_any(count);
+		struct pool_grant *grant;
+
+		pools = make(&setup, 1, all_ports, (struct num_range){ 0x1000, 0x1000 + count - 1 });
+		grant = must_take(pools, NULL, ports_none(), &all, 0);
+		cr_expect_eq(grant->spi_form, MSG_RUN, "%u", count);
+		cr_expect_eq(grant->spis[0], 0x1000);
+		finish(pools);
+	}
+}
+
+/* Of the four places for a run that long each is spoilt. */
+Test(pool, an_answer_lists_so_many)
+{
+	struct setup setup;
+	struct pools *pools = make(&setup, 1, all_ports, (struct num_range){ 0x10000, 0x1ffff });
+	struct msg_spis listed = spis_any(RSIP_SPIS_MAX), too_many = spis_any(RSIP_SPIS_MAX + 1);
+	struct pool_grant *grant;
+
+	for (uint32_t place = 0x10000; place < 0x20000; place += 0x4000) {
+		struct msg_spis one = spis_run(place + 0x1234, 1);
+
+		must_take(pools, NULL, ports_none(), &one, 0);
+	}
+	cr_expect_eq(take(pools, NULL, ports_none(), &too_many, 0, &grant), 402);
+	cr_expect_eq(sum(pools).spis_leased, 4);
+	cr_expect_eq(must_take(pools, NULL, ports_none(), &listed, 0)->spi_form, MSG_LIST);
 	finish(pools);
 }
 
@@ -561,6 +604,100 @@ Test(pool, scarce_ports_in_order_of_release)
 	finish(pools);
 }
 
+/* Scarce: 16 are left, or a sixteenth of all. One more, and none is kept back. covers: RSAP-17 */
+static const struct scarce {
+	uint32_t total, released;
+	bool spis, in_order;
+} scarce[] = {
+	{ 64, 16, false, true }, { 64, 17, false, false }, { 512, 32, false, true }, { 512, 33, false, false },
+	{ 64, 16, true, true },	 { 64, 17, true, false },  { 512, 32, true, true },  { 512, 33, true, false },
+};
+
+static bool is_in_order(const struct scarce *row)
+{
+	struct setup setup;
+	struct pools *pools = make(&setup, 1, (struct num_range){ 3000, 3000 + row->total - 1 },
+				   (struct num_range){ 0x1000, 0x1000 + row->total - 1 });
+	struct msg_ports ports = row->spis ? ports_none() : ports_any(1);
+	struct msg_spis one = spis_any(1);
+	const struct msg_spis *spis = row->spis ? &one : NULL;
+	struct pool_grant *grant;
+	uint32_t released[64];
+	bool same = true;
+
+	for (uint32_t i = 0; i < row->total; i++)
+		must_take(pools, NULL, ports, spis, 0);
+	for (uint32_t i = 0; i < row->released; i++) {
+		grant = held[0];
+		released[i] = row->spis ? grant->spis[0] : grant->port_first;
+		give_back(pools, grant, 1000 + i);
+	}
+	for (uint32_t i = 0; i < row->released; i++) {
+		grant = must_take(pools, NULL, ports, spis, 2000 + HOLD_DOWN_MS);
+		same &= released[i] == (row->spis ? grant->spis[0] : grant->port_first);
+	}
+	finish(pools);
+	return same;
+}
+
+Test(pool, order_of_release_where_it_is_scarce)
+{
+	for (size_t i = 0; i < sizeof(scarce) / sizeof(scarce[0]); i++) {
+		const struct scarce *row = &scarce[i];
+
+		cr_expect_eq(is_in_order(row), row->in_order, "%u %s of %u", row->released,
+			     row->spis ? "SPIs" : "ports", row->total);
+	}
+}
+
+/* The four that have rested longest are no run, all eight are: none is kept back from it. covers: RSAP-17 SPI-02 */
+Test(pool, rested_ones_make_a_run)
+{
+	static const unsigned int order[] = { 0, 2, 4, 6, 1, 3, 5, 7 };
+	struct msg_spis four = spis_any(4);
+
+	for (int ipsec = 0; ipsec < 2; ipsec++) {
+		struct setup setup;
+		struct pools *pools = make(&setup, 1, (struct num_range){ 3000, 3007 }, (struct num_range){ 0x1000, 0x1007 });
+		struct pool_grant *grants[8], *grant;
+
+		for (unsigned int i = 0; i < 8; i++) {
+			struct msg_spis one = spis_run(0x1000 + i, 1);
+
+			grants[i] = ipsec ? must_take(pools, NULL, ports_none(), &one, 0) :
+					    must_take(pools, NULL, ports_run(3000 + i, 1), NULL, 0);
+		}
+		for (unsigned int i = 0; i < 8; i++)
+			give_back(pools, grants[order[i]], 1000 + i);
+		grant = must_take(pools, NULL, ipsec ? ports_none() : ports_any(4), ipsec ? &four : NULL,
+				  2000 + HOLD_DOWN_MS);
+		cr_expect_eq(ipsec ? grant->spi_form : grant->port_form, MSG_RUN, "%s", ipsec ? "SPIs" : "ports");
+		finish(pools);
+	}
+}
+
+/* Behind a port that is kept back. covers: LSN-11 RSAP-16 RSAP-17 */
+Test(pool, rested_listener_for_ike)
+{
+	struct setup setup;
+	struct pools *pools = make(&setup, 1, (struct num_range){ 3000, 3007 }, all_spis);
+	struct msg_ports port = ports_run(500, 1);
+	struct pool_request request = {
+		.ike = true, .ike_peer = ip("198.51.100.9"), .local = { .type = RSIP_ADDR_IPV4, .any = true },
+		.ports = &port, .ports_max = 1,
+	};
+	struct pool_grant *grants[8], *listener, *grant;
+
+	for (unsigned int i = 0; i < 8; i++)
+		grants[i] = must_take(pools, NULL, ports_any(1), NULL, 0);
+	cr_assert_eq(try_take(pools, &request, 0, 0, &listener), 0);
+	give_back(pools, grants[0], 1000);
+	give_back(pools, listener, 1000);
+	cr_expect_eq(try_take(pools, &request, 0, 999 + HOLD_DOWN_MS, &grant), 311);
+	cr_expect_eq(try_take(pools, &request, 0, 1000 + HOLD_DOWN_MS, &grant), 0);
+	finish(pools);
+}
+
 /* A rested port that is kept back can be asked for by name, and several make a run. covers: RSAP-17 */
 Test(pool, rested_ports_are_free)
 {
@@ -575,6 +712,104 @@ Test(pool, rested_ports_are_free)
 	must_take(pools, NULL, ports_run(3005, 1), NULL, 2000 + HOLD_DOWN_MS);
 	cr_expect_eq(must_take(pools, NULL, ports_any(4), NULL, 2000 + HOLD_DOWN_MS)->port_first, 3000);
 	cr_expect_eq(sum(pools).ports_leased, 5);
+	finish(pools);
+}
+
+/* --- another configuration ---------------------------------------------------------------- */
+
+static void change(struct pools *pools, const struct setup *setup)
+{
+	cr_assert_eq(pools_change(pools, &setup->config), 0);
+}
+
+/* Half of what rests is not lent any more when its hold-down ends: it is not kept back to be lent. covers: ADM-01 RSAP-16 */
+Test(pool, what_is_not_lent_any_more_is_no_room, .timeout = 10)
+{
+	struct setup before, after;
+	struct pools *pools = make(&before, 1, (struct num_range){ 3000, 3007 }, (struct num_range){ 0x1000, 0x1007 });
+	struct msg_spis two = spis_any(2);
+	struct pool_grant *grant;
+
+	for (unsigned int i = 0; i < 4; i++) {
+		struct msg_spis spis = spis_run(0x1000 + 2 * i, 2);
+
+		must_take(pools, NULL, ports_run(3000 + 2 * i, 2), &spis, 0);
+	}
+	while (held_count > 2)
+		give_back(pools, held[held_count - 1], 0);
+	describe(&after, 1, (struct num_range){ 3000, 3003 }, (struct num_range){ 0x1000, 0x1003 });
+	change(pools, &after);
+	cr_expect_eq(take(pools, NULL, ports_any(1), NULL, HOLD_DOWN_MS, &grant), 309);
+	cr_expect_eq(take(pools, NULL, ports_none(), &two, HOLD_DOWN_MS, &grant), 402);
+	while (held_count)
+		give_back(pools, held[held_count - 1], HOLD_DOWN_MS);
+	must_take(pools, NULL, ports_any(4), NULL, 2 * HOLD_DOWN_MS);
+	must_take(pools, NULL, ports_none(), &two, 2 * HOLD_DOWN_MS);
+	finish(pools);
+}
+
+/* More SPIs are held than are lent now, all of them others. */
+Test(pool, held_spis_outside_of_the_range)
+{
+	struct setup before, after;
+	struct pools *pools = make(&before, 1, all_ports, (struct num_range){ 0x1000, 0x100f });
+	struct msg_spis eight = spis_run(0x1008, 8), one = spis_any(1);
+	struct pool_grant *grant;
+
+	must_take(pools, NULL, ports_none(), &eight, 0);
+	describe(&after, 1, all_ports, (struct num_range){ 0x1000, 0x1003 });
+	change(pools, &after);
+	cr_expect_eq(take(pools, NULL, ports_none(), &one, 0, &grant), 402, "too little is said rather than too much");
+	give_back(pools, held[0], 0);
+	cr_expect_lt(must_take(pools, NULL, ports_none(), &one, HOLD_DOWN_MS)->spis[0], 0x1004);
+	finish(pools);
+}
+
+/* Two addresses that are lent as a whole, and are both held: then they are shared. covers: RSA-04 RSA-07 */
+Test(pool, whole_addresses_stay_whole)
+{
+	struct setup before, after;
+	struct pools *pools;
+	struct msg_ports none = ports_none();
+	struct pool_request request = {
+		.whole = true, .local = { .type = RSIP_ADDR_IPV4, .any = true }, .ports = &none,
+	};
+	struct pool_grant *grant;
+
+	describe(&before, 2, all_ports, all_spis);
+	before.pool.rsa = true;
+	before.pool.rsap = before.pool.rsipsec = false;
+	pools = pools_new(&before.config);
+	cr_assert_eq(try_take(pools, &request, 0, 0, &grant), 0);
+	cr_assert_eq(try_take(pools, &request, 0, 0, &grant), 0);
+	change(pools, &before);
+	request.local.any = false;
+	request.local.v4 = ip("192.0.2.1");
+	cr_expect_eq(try_take(pools, &request, 0, 0, &grant), 308, "none is left");
+
+	describe(&after, 2, all_ports, all_spis);
+	change(pools, &after);
+	cr_expect_eq(take(pools, "192.0.2.1", ports_any(1), NULL, 0, &grant), 310);
+	cr_expect_eq(take(pools, NULL, ports_any(1), NULL, 0, &grant), 309);
+	give_back(pools, held[0], 1000);
+	cr_expect_eq(take(pools, "192.0.2.1", ports_any(1), NULL, 999 + HOLD_DOWN_MS, &grant), 310, "it rests");
+	must_take(pools, "192.0.2.1", ports_any(1), NULL, 1000 + HOLD_DOWN_MS);
+	finish(pools);
+}
+
+/* Another hold-down is that of what rests already. covers: ADM-01 RSAP-16 */
+Test(pool, hold_down_changes)
+{
+	struct setup before, after;
+	struct pools *pools = make(&before, 1, all_ports, all_spis);
+	struct pool_grant *grant;
+
+	give_back(pools, must_take(pools, NULL, ports_run(5060, 1), NULL, 0), 1000);
+	describe(&after, 1, all_ports, all_spis);
+	after.config.leases.hold_down = 10;
+	change(pools, &after);
+	cr_expect_eq(take(pools, NULL, ports_run(5060, 1), NULL, 10999, &grant), 311);
+	must_take(pools, NULL, ports_run(5060, 1), NULL, 11000);
 	finish(pools);
 }
 
@@ -668,6 +903,16 @@ static uint32_t beyond_the_range(uint32_t random, const void *arg)
 	return UINT32_MAX - 6;
 }
 
+static uint32_t first_place(uint32_t random, const void *arg)
+{
+	return 0x100;
+}
+
+static uint32_t last_place(uint32_t random, const void *arg)
+{
+	return UINT32_MAX - 7;
+}
+
 static uint32_t askew(uint32_t random, const void *arg)
 {
 	return 0x5004;
@@ -712,6 +957,12 @@ Test(pool, spis_preferred)
 		cr_expect_eq(grant->spis[0] % 8, 0);
 		cr_expect(grant->spis[0] != 0x4000 && grant->spis[0] >= 0x100);
 	}
+	request.place = first_place;
+	cr_assert_eq(try_take(pools, &request, 0, 0, &grant), 0);
+	cr_expect_eq(grant->spis[0], 0x100);
+	request.place = last_place;
+	cr_assert_eq(try_take(pools, &request, 0, 0, &grant), 0);
+	cr_expect_eq(grant->spis[0], UINT32_MAX - 7);
 	finish(pools);
 }
 
