@@ -143,6 +143,24 @@ fill() { load fill -n "$LIVE" -f 10.128.0.1 -t 600 "$@" >"$work/fill"; }
 lease_count() { status_of .binds; }
 all_gone() { [ "$(lease_count)" = 0 ]; }
 
+# rsipd has nothing to do but to answer the probe.
+at_rest() {
+	local before
+	before=$(cpu_of "$server")
+	sleep 0.3
+	[ "$(calc "$(cpu_of "$server") - $before < 0.06")" = 1 ]
+}
+
+# Another router, which is the same machine: every host has another next hop. Sets $moved, milliseconds.
+led_elsewhere() {
+	wait_for at_rest
+	on_n ip neigh replace 10.0.0.3 dev lan0 lladdr \
+		"$(ip -n "${tag}h" -j link show dev lan0 | jq -r '.[0].address')"
+	on_n ip route replace 10.128.0.0/9 via 10.0.0.3
+	wait_for at_rest
+	moved=$((ready - 300))
+}
+
 # One operation among a thousand leases and among all of them.
 live() {
 	local few many before
@@ -155,6 +173,8 @@ live() {
 	probe "$LIVE leases granted" fill -l 3600
 	figure "leases held" "$(lease_count)" ""
 	figure "memory of rsipd with them" "$(memory_of "$server")" MiB
+	probe "$LIVE hosts led elsewhere" led_elsewhere
+	figure "$LIVE hosts led elsewhere, after their route changed" "$(calc "$moved / 1000")" s
 	many=$(cycles 20000 10.193.0.1 | cut -f 5)
 	figure "CPU for an operation, against that with 1000 leases" "$(calc "$many / $few")" x "<= 1.5"
 	before=$(lease_count)

@@ -17,6 +17,7 @@
 
 #include "net.h"
 #include "rsipd/nexthop.h"
+#include "rsipd/recheck.h"
 
 #define SLOTS	64
 #define ROUTES	(RSIP_ROUTE_SETS * RSIP_ROUTE_WAYS)
@@ -80,6 +81,7 @@ static void step(void *arg)
 	const struct wanted *wanted = arg;
 
 	nexthops_ready(nh, net_now());
+	nexthops_recheck(nh, net_now());
 	if (wanted->ticks)
 		nexthops_tick(nh, net_now());
 }
@@ -493,6 +495,64 @@ Test(nexthop, only_the_host_whose_route_changes_moves)
 	cr_expect_eq(moves, 2);
 }
 
+/* --- many hosts ------------------------------------------------------------------------------------- */
+
+#define CROWD	20000
+#define PART	(RECHECK_PART / RECHECK_LOOK)
+
+static struct nexthop_host crowd[CROWD];	/* the first one added is the last one looked at */
+
+static void add_crowd(void)
+{
+	net_run("ip route add 10.16.0.0/12 via 10.0.0.5");
+	net_run("ip neigh add 10.0.0.7 lladdr 02:00:00:00:00:07 dev lan0 nud permanent");
+	expect_host(add_host("10.0.0.5"), to_host(), false);
+	for (uint32_t i = 0; i < CROWD; i++) {
+		crowd[i].addr = htonl(0x0a100000 + i);
+		nexthop_host_add(nh, &crowd[i]);
+	}
+	while (nexthops_recheck(nh, net_now()))
+		;
+	cr_assert_eq(moves, 0);
+}
+
+/* However many they are, a call looks at so many that it takes some milliseconds, and all are looked at without any time. */
+Test(nexthop, many_hosts_are_led_elsewhere_in_parts)
+{
+	uint64_t now = net_now();
+	unsigned int parts = 1;
+
+	add_crowd();
+	net_run("ip route replace 10.16.0.0/12 via 10.0.0.7");
+	nexthops_ready(nh, now);
+	for (bool left = true; left; parts++) {
+		unsigned int before = moves;
+
+		left = nexthops_recheck(nh, now);
+		cr_assert_leq(moves - before, PART);
+	}
+	cr_expect_eq(moves, CROWD);
+	cr_expect_leq(parts, CROWD / PART + 2);
+	for (uint32_t i = 0; i < CROWD; i++)
+		cr_assert_eq(nexthop_host_slot(&crowd[i]), nexthop_host_slot(&crowd[0]));
+}
+
+/* While everybody is looked at, as after an address changed, a route to one host changes: it does not wait for them. */
+Test(nexthop, host_whose_route_changed_comes_first)
+{
+	uint64_t now = net_now();
+
+	add_crowd();
+	net_run("ip addr add 10.0.0.99/32 dev lan0");
+	nexthops_ready(nh, now);
+	cr_assert(nexthops_recheck(nh, now));
+	net_run("ip route add 10.16.0.0/32 via 10.0.0.7");
+	nexthops_ready(nh, now);
+	cr_assert(nexthops_recheck(nh, now));
+	cr_expect_eq(moves, 1);
+	cr_expect_neq(nexthop_host_slot(&crowd[0]), nexthop_host_slot(&crowd[1]));
+}
+
 /* --- after another daemon --------------------------------------------------------------------------- */
 
 /* Another daemon takes over the memory, the hosts and the slot that the binds of each name. */
@@ -513,6 +573,7 @@ static void settle(void)
 {
 	nexthops_settle(nh, net_now());
 	nexthops_ready(nh, net_now());
+	nexthops_recheck(nh, net_now());
 }
 
 Test(nexthop, another_daemon_changes_nothing)

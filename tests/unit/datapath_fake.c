@@ -429,6 +429,11 @@ void datapath_ready(struct datapath *dp, unsigned int i, uint64_t now_ms)
 {
 }
 
+bool datapath_recheck(struct datapath *dp, uint64_t now_ms)
+{
+	return false;
+}
+
 int datapath_tick(struct datapath *dp, uint64_t now_ms)
 {
 	return 0;

@@ -19,6 +19,7 @@ struct changes {		/* { 0 }: nothing changed */
 /* A prefix of length 0 is everything. */
 void changes_add(struct changes *changes, const struct addr_prefix *prefix);
 void changes_add_everything(struct changes *changes);
+bool changes_everything(const struct changes *changes);
 /* Adds all that is in `more`. */
 void changes_join(struct changes *changes, const struct changes *more);
 /* May the way to that address be another one? */

@@ -132,6 +132,9 @@ void datapath_watch(struct datapath *dp, datapath_violation *tell, void *arg);
 #define DATAPATH_FDS	2
 int datapath_fd(const struct datapath *dp, unsigned int i);	/* i < DATAPATH_FDS */
 void datapath_ready(struct datapath *dp, unsigned int i, uint64_t now_ms);
+/* Hosts whose ways may have changed, as datapath_ready() heard, are looked up again: a part in each call,
+ * some milliseconds. true: some are left, for when others have had their turn. */
+bool datapath_recheck(struct datapath *dp, uint64_t now_ms);
 /* Once a second: idle cookies, next hops to try again, and whether the programs are still on their
  * interfaces. 0; -errno, logged, when one is not and cannot be put on again: nothing is forwarded there. */
 int datapath_tick(struct datapath *dp, uint64_t now_ms);

@@ -657,6 +657,11 @@ void datapath_ready(struct datapath *dp, unsigned int i, uint64_t now_ms)
 		follow_interfaces(dp);
 }
 
+bool datapath_recheck(struct datapath *dp, uint64_t now_ms)
+{
+	return nexthops_recheck(dp->nexthops, now_ms);
+}
+
 int datapath_tick(struct datapath *dp, uint64_t now_ms)
 {
 	dp->now = now_ms;

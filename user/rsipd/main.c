@@ -91,7 +91,7 @@ struct daemon {
 	struct resolver *resolver;
 	struct metrics *metrics;
 	uv_loop_t loop;
-	uv_timer_t second, due;
+	uv_timer_t second, due, recheck;
 	uv_prepare_t turn;
 	uint64_t turn_began;		/* CPU time of this thread, us */
 	uv_signal_t signals[3];
@@ -219,11 +219,25 @@ static void on_turn(uv_prepare_t *prepare)
 	d->turn_began = now;
 }
 
+/* Half of the CPU at most: a pause follows that is as long as the part took. */
+static void on_recheck(uv_timer_t *timer)
+{
+	struct daemon *d = timer->data;
+	uint64_t began = daemon_now();
+
+	if (!datapath_recheck(d->rsipd.dp, began))
+		return;
+	uv_update_time(timer->loop);
+	uv_timer_start(timer, on_recheck, daemon_now() - began, 0);
+}
+
 static void on_datapath(uv_poll_t *poll, int status, int events)
 {
 	struct daemon *d = poll->data;
 
 	datapath_ready(d->rsipd.dp, (unsigned int)(poll - d->polls), daemon_now());
+	if (!uv_is_active((uv_handle_t *)&d->recheck))
+		uv_timer_start(&d->recheck, on_recheck, 0, 0);
 	/* libuv stops to watch what reports an error: netlink does when it lost events, and goes on. */
 	if (status < 0)
 		uv_poll_start(poll, UV_READABLE, on_datapath);
@@ -321,8 +335,10 @@ static void watch(struct daemon *d)
 	uv_prepare_start(&d->turn, on_turn);
 	uv_timer_init(&d->loop, &d->second);
 	uv_timer_init(&d->loop, &d->due);
-	d->second.data = d->due.data = d;
+	uv_timer_init(&d->loop, &d->recheck);
+	d->second.data = d->due.data = d->recheck.data = d;
 	uv_timer_start(&d->second, on_second, 1000, 1000);
+	uv_timer_start(&d->recheck, on_recheck, 0, 0);
 	on_due(&d->due);
 }
 

@@ -148,6 +148,7 @@ static struct neighbour *neighbour_at(struct neighbours *all, uint32_t slot)
 		return NULL;
 	}
 	n->slot = slot;
+	n->asked = UINT64_MAX;
 	all->by_slot[slot] = n;
 	return n;
 }
@@ -246,10 +247,12 @@ static void neighbour_look(struct neighbours *all, struct neighbour *n)
 {
 	struct netlink_neigh now;
 
-	if (netlink_neigh_get(all->netlink, n->key.ifindex, n->key.addr, &now) == 0 && (now.state & NEIGH_VALID))
+	if (netlink_neigh_get(all->netlink, n->key.ifindex, n->key.addr, &now) == 0 && (now.state & NEIGH_VALID)) {
 		neighbour_set(all, n, &now);
-	else
-		netlink_neigh_ask(all->netlink, n->key.ifindex, n->key.addr);
+		return;
+	}
+	n->asked = all->now;
+	netlink_neigh_ask(all->netlink, n->key.ifindex, n->key.addr);
 }
 
 struct neighbour *neighbour_unknown(struct neighbours *all)
@@ -271,7 +274,7 @@ struct neighbour *neighbour_towards(struct neighbours *all, __be32 dst, bool pub
 		return neighbour_unknown(all);
 	if (n->wait == WAIT_REJECTED)
 		*interface = NULL;
-	else if (!n->valid)
+	else if (!n->valid && n->asked != all->now)
 		neighbour_look(all, n);
 	return n;
 }

@@ -40,6 +40,7 @@ struct neighbour {
 	bool valid, kept;	/* kept: the kernel was told to keep it fresh */
 	bool again;		/* its device changed: a search may have begun before that, and fails in vain */
 	uint8_t mac[6];
+	uint64_t asked;		/* ms: when a search for it was begun last; its many hosts need not begin one each */
 	uint32_t routes;	/* that name it */
 	struct nexthop_host *hosts;	/* that are reached through it */
 	enum neighbour_wait wait;

@@ -21,11 +21,10 @@
 #include "rsipd/handed.h"
 #include "rsipd/interfaces.h"
 #include "rsipd/neighbours.h"
+#include "rsipd/recheck.h"
 #include "rsipd/routes.h"
 
 #define TICK_MS		1000
-#define RECHECK_MAX	4096	/* hosts looked up again in one go */
-#define RECHECK_SCAN	65536	/* hosts passed over in one go */
 
 struct nexthops {
 	struct nexthop_calls calls;
@@ -34,11 +33,9 @@ struct nexthops {
 	struct neighbours neighbours;
 	struct routes routes;
 	struct handed handed;
-	struct nexthop_host *hosts;	/* all of them */
+	struct recheck recheck;		/* of hosts; it has them all */
 	uint64_t next_tick;
 	struct changes changed;		/* since the events before were dealt with */
-	struct changes checking, check_next;	/* the pass over the hosts, and what came after it started */
-	struct nexthop_host *cursor;	/* the pass is at this one; NULL: no pass */
 	bool moved;		/* an interface is another device now */
 	struct log_limit limit;
 };
@@ -77,8 +74,7 @@ static struct interface *host_resolve(struct nexthops *nh, struct nexthop_host *
 static void host_register(struct nexthops *nh, struct nexthop_host *host, struct neighbour *n)
 {
 	host_join(nh, host, n);
-	/* Where a pass that is under way does not come any more: it has been looked up just now. */
-	DL_PREPEND2(nh->hosts, host, all_prev, all_next);
+	recheck_add(&nh->recheck, host);
 }
 
 void nexthop_host_add(struct nexthops *nh, struct nexthop_host *host)
@@ -98,9 +94,7 @@ void nexthop_host_adopt(struct nexthops *nh, struct nexthop_host *host, uint32_t
 
 void nexthop_host_remove(struct nexthops *nh, struct nexthop_host *host)
 {
-	if (nh->cursor == host)
-		nh->cursor = host->all_next;
-	DL_DELETE2(nh->hosts, host, all_prev, all_next);
+	recheck_remove(&nh->recheck, host);
 	DL_DELETE(host->via->hosts, host);
 	neighbour_left(&nh->neighbours, host->via);
 }
@@ -154,7 +148,7 @@ static void on_route(const struct addr_prefix *changed, void *arg)
 static void ways_changed(struct nexthops *nh)
 {
 	routes_changed(&nh->routes, &nh->changed);
-	changes_join(&nh->check_next, &nh->changed);
+	recheck_changed(&nh->recheck, &nh->changed);
 	nh->changed.count = 0;
 }
 
@@ -215,27 +209,6 @@ static void on_lost(void *arg)
 	changes_add_everything(&nh->changed);
 }
 
-/* Looks up again the hosts that changed routes may concern: a part of them in each call. */
-static void recheck(struct nexthops *nh)
-{
-	uint32_t looked = 0, passed = 0;
-
-	if (!nh->cursor && nh->check_next.count) {
-		nh->checking = nh->check_next;
-		nh->check_next.count = 0;
-		nh->cursor = nh->hosts;
-	}
-	for (; nh->cursor && looked < RECHECK_MAX && passed < RECHECK_SCAN; passed++) {
-		struct nexthop_host *host = nh->cursor;
-
-		nh->cursor = host->all_next;
-		if (!changes_touch(&nh->checking, host->addr))
-			continue;
-		host_resolve(nh, host);
-		looked++;
-	}
-}
-
 void nexthops_ready(struct nexthops *nh, uint64_t now)
 {
 	const struct netlink_events events = {
@@ -246,7 +219,17 @@ void nexthops_ready(struct nexthops *nh, uint64_t now)
 	netlink_read(nh->netlink, &events);
 	if (nh->changed.count)
 		ways_changed(nh);
-	recheck(nh);
+}
+
+bool nexthops_recheck(struct nexthops *nh, uint64_t now)
+{
+	unsigned int work = RECHECK_PART;
+	struct nexthop_host *host;
+
+	nh->neighbours.now = now;
+	for (host = recheck_next(&nh->recheck, &work); host; host = recheck_next(&nh->recheck, &work))
+		host_resolve(nh, host);
+	return recheck_pending(&nh->recheck);
 }
 
 bool nexthops_moved(struct nexthops *nh)
@@ -275,14 +258,16 @@ void nexthops_tick(struct nexthops *nh, uint64_t now)
 	nh->next_tick = now + TICK_MS;
 	leave(nh, neighbours_tick(&nh->neighbours));
 	routes_tick(&nh->routes);
-	recheck(nh);
 }
 
 void nexthops_settle(struct nexthops *nh, uint64_t now)
 {
+	struct changes everything = { 0 };
+
+	changes_add_everything(&everything);
 	nh->neighbours.now = now;
 	routes_resolve_all(&nh->routes);
-	changes_add_everything(&nh->check_next);
+	recheck_changed(&nh->recheck, &everything);
 }
 
 /* --- life -------------------------------------------------------------------------------- */

@@ -76,6 +76,9 @@ void nexthop_packet(struct nexthops *nh, const struct rsip_event_resolve *event,
 
 /* Reads netlink's events. */
 void nexthops_ready(struct nexthops *nh, uint64_t now);
+/* Looks up again a part of the hosts whose ways may have changed, by events or by nexthops_settle(): some
+ * milliseconds, whatever their number. Those in prefixes that changed come first. true: some are left. */
+bool nexthops_recheck(struct nexthops *nh, uint64_t now);
 /* Since the last call: is one of the interfaces another device than it was (made anew,
  * or the VLAN is on another one)? */
 bool nexthops_moved(struct nexthops *nh);
