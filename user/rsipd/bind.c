@@ -197,3 +197,29 @@ void bind_end(struct sessions *s, struct bind *bind, const char *why, uint64_t n
 	keep_bind_end(s, bind, now);
 	lease_release(s->leases, bind, now);
 }
+
+/* --- requests ------------------------------------------------------------ */
+
+static void answer_ids(struct exchange *x)
+{
+	x->answer.has = MSG_HAS(RSIP_PARAM_CLIENT_ID) | MSG_HAS(RSIP_PARAM_BIND_ID);
+	x->answer.client_id = x->m->client_id;
+	x->answer.bind_id = x->m->bind_id;
+}
+
+uint16_t bind_extend_request(struct exchange *x)
+{
+	bind_extend(x->s, x->bind, session_lease(x), x->now);
+	answer_ids(x);
+	x->answer.has |= MSG_HAS(RSIP_PARAM_LEASE_TIME);
+	x->answer.lease = lease_seconds_left(x->bind->expires, x->now);
+	return 0;
+}
+
+uint16_t bind_free_request(struct exchange *x)
+{
+	bind_end(x->s, x->bind, "freed by the host", x->now);
+	x->bind = NULL;
+	answer_ids(x);
+	return 0;
+}

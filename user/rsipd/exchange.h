@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * What the parts of the RSIP server share, and nobody else: session.c (from
- * message to answer), register.c (hosts), assign.c (what a host asks for),
- * bind.c (what it then has), keep.c and restore.c (what is written down of both
- * and comes back from there). The rest of the daemon uses session.h.
+ * What the parts of the RSIP server share, and nobody else: receive.c (messages as
+ * they come in), answer.c (from request to answer), send.c (what leaves), register.c
+ * (hosts), assign.c (what a host asks for), bind.c (what it then has), keep.c and
+ * restore.c (what is written down of both and comes back from there), session.c
+ * (the server's own life). The rest of the daemon uses session.h.
  */
 #pragma once
 
@@ -119,11 +120,8 @@ struct ending {
 
 /* --- session.c ------------------------------------------------------------------------- */
 
-/* FREE_RESPONSE or DE-REGISTER_RESPONSE of the gateway's own accord, to where the host was
- * heard last (T-31); over UDP it is said again. bind_id 0: none is named. */
-void session_tell(struct sessions *s, const struct client *client, uint8_t type, uint32_t bind_id, uint64_t now);
-/* ERROR_RESPONSE of its own accord, once. */
-void session_tell_error(struct sessions *s, const struct client *client, uint16_t error, uint32_t bind_id);
+/* The host at a private address, or NULL. What of it is over ends first, however late the timer. */
+struct client *session_client(struct sessions *s, __be32 source, uint64_t now);
 
 /* Seconds to grant or extend for; while the gateway drains no more than the registration has, perhaps 0. */
 uint32_t session_lease(const struct exchange *x);
@@ -131,9 +129,48 @@ uint32_t session_lease(const struct exchange *x);
 /* Tells who watches. */
 void session_happened(const struct sessions *s, const struct session_event *event);
 
+/* An ERROR_RESPONSE is made; without effect for codes that none is sent with. */
+void session_count_error(struct sessions *s, uint16_t error);
+
+/* --- receive.c: messages as they come in -------------------------------------------------- */
+
 /* Carries out a request that waited for a name. */
 void session_go_on(struct sessions *s, const struct origin *from, const uint8_t *data, size_t len,
 		   const struct resolved *resolved, uint64_t now);
+
+/* --- answer.c: from request to answer ------------------------------------------------------ */
+
+/* What these three write is in s->out, encoded and not sealed; they return its length. */
+
+/* Checks a request and carries it out. *error: 0, what the answer says, or REQUEST_WAITS: then there is none yet. */
+size_t answer_request(struct exchange *x, uint16_t *error);
+/* Refuses one: an error that is told to who watches and to the log. */
+size_t answer_refusal(struct exchange *x, uint16_t error);
+/* An ERROR_RESPONSE to it, with the IDs that go with the error. */
+size_t answer_error(struct exchange *x, uint16_t error);
+
+/* Whether what a type of request changes is written down; the type was decoded. */
+bool answer_is_recorded(uint8_t request);
+
+/* --- send.c: what leaves ------------------------------------------------------------------- */
+
+/* How many bytes a message may have before it is sealed. */
+size_t send_room(bool tcp, const struct seal *seal);
+/* Encodes into s->out. Returns the length; 0: it would be too long. */
+size_t send_encode(struct sessions *s, const struct msg *m, bool tcp, const struct seal *seal);
+/* Seals a message, s->out or another, where there is a key, and hands it to whom sessions_new() was given. */
+void send_message(struct sessions *s, const struct origin *to, const uint8_t *data, size_t len, bool close,
+		  const struct seal *seal);
+/* The same to the sender of a request; errors to senders that are not registered are limited (SEC-05). */
+void send_reply(struct exchange *x, const uint8_t *data, size_t len, bool close);
+
+/* FREE_RESPONSE or DE-REGISTER_RESPONSE of the gateway's own accord, to where the host was
+ * heard last (T-31); over UDP it is said again. bind_id 0: none is named. */
+void session_tell(struct sessions *s, const struct client *client, uint8_t type, uint32_t bind_id, uint64_t now);
+/* ERROR_RESPONSE of its own accord, once. */
+void session_tell_error(struct sessions *s, const struct client *client, uint16_t error, uint32_t bind_id);
+/* Says again what is due, LEASE_EXPIRE_MAX messages at most. */
+void send_again(struct sessions *s, uint64_t now);
 
 /* --- lookup.c: a request waits for a name ------------------------------------------------------ */
 
@@ -181,6 +218,10 @@ void register_end(struct sessions *s, struct client *client, const char *why, ui
 uint16_t assign_request(struct exchange *x);
 
 /* --- bind.c: the one place where a bind begins, is extended and ends ------------------ */
+
+/* EXTEND_REQUEST and FREE_REQUEST for x->bind; 0. */
+uint16_t bind_extend_request(struct exchange *x);
+uint16_t bind_free_request(struct exchange *x);
 
 /* Makes a bind of `grant` and puts it into the data plane: x->bind. 0, or 104
  * with all undone, the grant given back as well (E-07). */
