@@ -7,11 +7,11 @@
  *	13 > again			sent at 13 ms, the same bytes as before
  *	13 granted bind=7 until=600000
  *
- * The source is included for its counter, which takes 2^32 requests to wrap.
+ * Its inside is included for its counter, which takes 2^32 requests to wrap.
  */
 #pragma once
 
-#include "rsip/client.c"
+#include "rsip/client_state.h"
 
 #include <arpa/inet.h>
 #include <stdarg.h>
