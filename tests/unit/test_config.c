@@ -556,7 +556,7 @@ static const struct {
 } reloads[] = {
 	{ BASE, NULL },
 	{ INTERFACES "pools: [{name: other, addresses: [203.0.113.64/28], ports: 2000-2999}]\n", NULL },
-	{ BASE "clients: []\nleases: {default: 60}\nlocal-networks: []\ntunnels: [gre]\n", NULL },
+	{ BASE "clients: []\nleases: {default: 60}\nlocal-networks: []\nquery: all\ntunnels: [gre]\n", NULL },
 	{ "interfaces:\n  private: [{name: lan1, address: 10.0.0.1}]\n  public: [{name: wan0}]\n" POOLS,
 	  FIXED("2: interfaces") },
 	{ "interfaces:\n  private: [{name: lan0, address: 10.0.0.1}]\n  public: [{name: wan0}, {name: wan1}]\n" POOLS,
@@ -593,7 +593,7 @@ Test(config, what_can_change)
 Test(config, swap)
 {
 	static const char text[] = INTERFACES "pools: [{name: other, addresses: [203.0.113.64/28]}]\n"
-				   "clients: []\nleases: {default: 60}\nlocal-networks: []\ntunnels: [gre]\n";
+				   "clients: []\nleases: {default: 60}\nlocal-networks: []\nquery: all\ntunnels: [gre]\n";
 	struct config *running = load(BASE, strlen(BASE)), *fresh = load(text, strlen(text));
 
 	config_swap(running, fresh);
@@ -602,6 +602,8 @@ Test(config, swap)
 	cr_expect_eq(running->client_count, 0);
 	cr_expect_eq(running->leases.normal, 60);
 	cr_expect_eq(running->local_network_count, 0);
+	cr_expect(running->query_all);
+	cr_expect_not(fresh->query_all);
 	cr_expect_eq(running->tunnel_count, 1);
 	cr_expect_eq(running->tunnels[0], RSIP_TUNNEL_GRE);
 	cr_expect_eq(fresh->tunnel_count, 2);

@@ -74,6 +74,7 @@ void config_swap(struct config *running, struct config *fresh)
 	SWAP(running->leases, fresh->leases);
 	SWAP(running->local_networks, fresh->local_networks);
 	SWAP(running->local_network_count, fresh->local_network_count);
+	SWAP(running->query_all, fresh->query_all);
 	for (size_t i = 0; i < sizeof(running->tunnels); i++)
 		SWAP(running->tunnels[i], fresh->tunnels[i]);
 	SWAP(running->tunnel_count, fresh->tunnel_count);

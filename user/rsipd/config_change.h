@@ -6,7 +6,7 @@
 
 /*
  * Whether all that differs between the running configuration and a fresh one can
- * change while rsipd runs: pools, clients, leases, local-networks and
+ * change while rsipd runs: pools, clients, leases, local-networks, query and
  * tunnels. 0, or -1 and *error, with file and line of what needs a restart.
  */
 int config_check_change(const struct config *running, const struct config *fresh, const char *path,
