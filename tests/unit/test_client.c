@@ -605,6 +605,22 @@ Test(client, refused_extensions)
 	expect("802000 " ASSIGN(8));
 }
 
+/* Half of what is left each time, but the last 200 ms are left alone. covers: EXT-07 SCALE-03 */
+Test(client, not_extended_at_the_last_moment)
+{
+	to_registered();
+	granted(2, BIND, 1);
+	forget_trace();
+	run_to(500);
+	refused_with(3, RSIP_E_INTERNAL_SERVER_ERROR, CLIENT);
+	run_to(750);
+	refused_with(4, RSIP_E_INTERNAL_SERVER_ERROR, CLIENT);
+	run_to(1000);
+	expect("500 " EXTEND(3) "500 failed EXTEND_REQUEST 104 again=750\n"
+	       "750 " EXTEND(4) "750 failed EXTEND_REQUEST 104 again=1000\n"
+	       "1000 ended bind=7 expired\n1000 registered\n1000 " ASSIGN(5));
+}
+
 /* The lease runs out while its EXTEND is on the way; the answer must not leave a bind that nobody knows. */
 /* covers: EXT-07 */
 Test(client, an_extension_that_comes_too_late_is_freed)

@@ -285,6 +285,30 @@ Test(leases, one_is_dropped_the_other_goes_on)
 	cr_assert(lease_of(2)->bind_id == 6);
 }
 
+/* What is still to be freed when the registration ends went with it: nobody is asked for it any more. */
+/* covers: HOST-13 */
+Test(leases, dropped_and_gone_with_the_registration)
+{
+	const struct want any = { .kind = WANT_PORTS, .ports = 1 };
+
+	show_gone = true;
+	client_add(c, &any, NOW);
+	begin(&any);
+	registered(1);
+	granted_ports(RSIP_ASSIGN_RESPONSE_RSAP, 2, 5, 4000, 1);
+	granted_ports(RSIP_ASSIGN_RESPONSE_RSAP, 3, 6, 4001, 1);
+	client_drop(c, 1, NOW);
+	client_drop(c, 2, NOW);
+	forget_trace();
+	deregistered(0, CLIENT);
+	expect("0 unregistered\n0 gone 2\n");
+	freed(4, 5);
+	expect("0 gone 1\n");
+	run_to(1000);
+	registered(5);
+	expect("1000 " REGISTER(5) "1000 registered\n");
+}
+
 /* Its request is on the way: the answer names the bind that goes back. */
 /* covers: HOST-13 FAIL-14 */
 Test(leases, dropped_while_it_is_asked_for)

@@ -313,6 +313,7 @@ static const struct {
 	{ BASE "tunnels: [ip-ip, l2tp]\n", "5: tunnels[2]: \"l2tp\" is wrong: ip-ip or gre is allowed" },
 	{ BASE "tunnels: [gre, gre]\n", "5: tunnels[2]: gre is in the list already: once is allowed" },
 	{ BASE "tunnels: []\n", "5: tunnels: a list of 0: 1 to 2 are allowed" },
+	{ BASE "tunnels: [gre, ip-ip, gre]\n", "5: tunnels: a list of 3: 1 to 2 are allowed" },
 	{ BASE "tunnels: gre\n", "5: tunnels: a list is allowed: [first, second, ...]" },
 	{ BASE "metrics: 9455\n",
 	  "5: metrics: \"9455\" is wrong: ADDRESS:PORT with an IPv4 address and a port from 1 to 65535 is allowed" },
@@ -363,6 +364,8 @@ static const struct {
 	  "10: pools[2].addresses[2]: overlaps the addresses in line 6: each address once is allowed" },
 	{ INTERFACES "pools:\n- name: a\n  addresses: [203.0.113.1-203.0.113.5, 203.0.113.5]\n",
 	  "6: pools[1].addresses[2]: overlaps the addresses in line 6: each address once is allowed" },
+	{ INTERFACES "pools:\n- name: a\n  addresses: [203.0.113.5-203.0.113.9, 203.0.113.1-203.0.113.5]\n",
+	  "6: pools[1].addresses[2]: overlaps the addresses in line 6: each address once is allowed" },
 	{ INTERFACES "pools: [{name: a, addresses: [203.0.113.5-203.0.113.1]}]\n",
 	  "4: pools[1].addresses[1]: \"203.0.113.5-203.0.113.1\" is wrong: an IPv4 address, ADDRESS/LENGTH, "
 	  "FIRST-LAST or an interface is allowed" },
@@ -373,6 +376,9 @@ static const struct {
 	  "4: pools[1].addresses[1]: holds addresses that no host can have: unicast addresses are allowed" },
 	{ INTERFACES "pools: [{name: a, addresses: [126.255.255.255-128.0.0.0]}]\n",
 	  "4: pools[1].addresses[1]: the pools have 16777218 addresses in 1 ranges: 65536 in 4096 are allowed" },
+	{ INTERFACES "pools:\n- name: a\n  addresses: [203.0.0.0/17]\n- name: b\n"
+		     "  addresses: [203.0.128.0/17, 198.51.100.1]\n",
+	  "8: pools[2].addresses[2]: the pools have 65537 addresses in 3 ranges: 65536 in 4096 are allowed" },
 	{ INTERFACES "pools: [{name: a, addresses: [223.255.255.255-224.0.0.0]}]\n",
 	  "4: pools[1].addresses[1]: holds addresses that no host can have: unicast addresses are allowed" },
 	{ INTERFACES "pools: [{name: a, addresses: [0.0.0.0]}]\n",
@@ -417,6 +423,10 @@ static const struct {
 	/* what makes a small file large */
 	{ BASE "state: &a /a\ncontrol: *a\n", "6: an alias: a value written out is allowed" },
 	{ BASE "clients: [&c {}, *c, *c]\n", "5: an alias: a value written out is allowed" },
+	{ BASE "state: [[[[[[[[[[[[[[[]]]]]]]]]]]]]]]\n",
+	  "5: state: a list stands here: an absolute path of up to 255 bytes is allowed" },
+	{ BASE "state: [[[[[[[[[[[[[[[[]]]]]]]]]]]]]]]]\n",
+	  "5: nested deeper than 16: maps and lists as in rsipd.yaml(5) are allowed" },
 	{ BASE "leases: &l\n  default: 1\nserver: *l\n", "7: an alias: a value written out is allowed" },
 	/* an error is one line, whatever the value */
 	{ BASE "datapath: {mode: \"a\\nrsipd.yaml:9: \\e[31mb\"}\n",
@@ -434,6 +444,37 @@ Test(config, faults)
 		cr_expect_str_eq(error.text, wanted, "%s", faults[i].text);
 		config_free(c);
 	}
+}
+
+/* Two pools: one of half of the addresses, one of the other half in all ranges but one, and `more` of them. */
+static struct config *load_many(unsigned int more)
+{
+	char *text = NULL;
+	size_t len;
+	FILE *file = open_memstream(&text, &len);
+	struct config *c;
+
+	fprintf(file, "%s", INTERFACES "pools:\n- name: a\n  addresses: [203.0.0.0/17]\n- name: b\n  addresses:\n");
+	for (unsigned int i = 0; i < 4094 + more; i++)
+		fprintf(file, "  - 198.51.%u.%u\n", i / 128, i % 128 * 2);
+	fprintf(file, "  - 204.0.0.0-204.0.%u.%u\n", (32768 - 4094 - 1) / 256, (32768 - 4094 - 1) % 256);
+	fclose(file);
+	c = load(text, len);
+	free(text);
+	return c;
+}
+
+/* As many addresses and ranges as there may be, and not one more. */
+Test(config, limits, .timeout = 60)
+{
+	struct config *c = load_many(0);
+
+	cr_assert_not_null(c, "%s", error.text);
+	cr_expect_eq(c->pools[1].address_count, 4095);
+	config_free(c);
+	cr_expect_null(load_many(1));
+	SAME_TEXT(error.text, "rsipd.yaml:4104: pools[2].addresses[4096]: the pools have 65537 addresses in 4097 ranges: 65536 in "
+			      "4096 are allowed");
 }
 
 /* --- files ---------------------------------------------------------------------------------- */
@@ -553,6 +594,7 @@ Test(config, system)
 
 static const struct {
 	const char *text, *error;	/* NULL: it can change */
+	const char *running;		/* NULL: BASE */
 } reloads[] = {
 	{ BASE, NULL },
 	{ INTERFACES "pools: [{name: other, addresses: [203.0.113.64/28], ports: 2000-2999}]\n", NULL },
@@ -565,18 +607,20 @@ static const struct {
 	{ BASE "\nserver:\n  tcp: false\n", FIXED("7: server") },
 	{ BASE "datapath: {max-bindings: 9}\n", FIXED("5: datapath") },
 	{ BASE "datapath: {pin: /sys/fs/bpf/other}\n", FIXED("5: datapath") },
+	{ BASE "datapath: {peer-rekey: true}\n", FIXED("5: datapath") },
 	{ BASE "state: /tmp/other\n", FIXED("5: state") },
 	{ BASE "control: /tmp/other.sock\n", FIXED("5: control") },
 	{ BASE "metrics: 127.0.0.1:9455\n", FIXED("5: metrics") },
+	/* a key that is left out: the line of its map */
+	{ "\n" BASE, FIXED("2: server"), BASE "server: {port: 4556}\n" },
 };
 
 /* What cannot change at run time is refused with the line it stands in. covers: ADM-01 */
 Test(config, what_can_change)
 {
-	struct config *running = load(BASE, strlen(BASE));
-
 	for (size_t i = 0; i < sizeof(reloads) / sizeof(reloads[0]); i++) {
-		struct config *fresh = load(reloads[i].text, strlen(reloads[i].text));
+		const char *text = reloads[i].running ? reloads[i].running : BASE;
+		struct config *running = load(text, strlen(text)), *fresh = load(reloads[i].text, strlen(reloads[i].text));
 		int err;
 
 		cr_assert_not_null(fresh, "%s", error.text);
@@ -584,9 +628,9 @@ Test(config, what_can_change)
 		cr_expect_eq(err, reloads[i].error ? -1 : 0, "%s", reloads[i].text);
 		if (reloads[i].error)
 			SAME_TEXT(error.text, reloads[i].error);
+		config_free(running);
 		config_free(fresh);
 	}
-	config_free(running);
 }
 
 /* The running one takes over what can change; both can still be freed. */
@@ -596,8 +640,12 @@ Test(config, swap)
 				   "clients: []\nleases: {default: 60}\nlocal-networks: []\nquery: all\ntunnels: [gre]\n";
 	struct config *running = load(BASE, strlen(BASE)), *fresh = load(text, strlen(text));
 
+	fresh->follow[fresh->follow_count++] = (struct config_follow){ .name = "wan0" };
 	config_swap(running, fresh);
 	SAME_TEXT(running->pools[0].name, "other");
+	cr_expect_eq(running->follow_count, 1);
+	SAME_TEXT(running->follow[0].name, "wan0");
+	cr_expect_eq(fresh->follow_count, 0);
 	SAME_TEXT(fresh->pools[0].name, "shared");
 	cr_expect_eq(running->client_count, 0);
 	cr_expect_eq(running->leases.normal, 60);
