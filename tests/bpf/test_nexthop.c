@@ -258,6 +258,35 @@ Test(nexthop, link_down_and_up)
 	expect_host(host, to_host(), true);
 }
 
+/* Down and up again before the daemon looks: the kernel keeps the network, but not the route, and says nothing of that. */
+Test(nexthop, link_that_was_down_for_a_moment)
+{
+	struct nexthop_host *direct = add_host("10.0.0.5"), *behind;
+
+	net_run("ip route add 10.9.0.0/16 via 10.0.0.5");
+	behind = add_host("10.9.1.1");
+	expect_host(direct, to_host(), false);
+	expect_host(behind, to_host(), false);
+	net_run("ip link set lan0 down; ip link set lan0 up");
+	expect_host(behind, rejected, false);
+	expect_host(direct, to_host(), true);
+}
+
+/* A search that fails just after its device changed may have begun too early: it is begun once more, without a packet. */
+Test(nexthop, search_that_was_under_way_when_the_device_changed)
+{
+	struct rsip_nexthop hop = to_host();
+	struct nexthop_host *host;
+
+	net_outside("ip link set x0 arp off");
+	host = add_host("10.0.0.5");
+	net_run("ip link set lan0 mtu 1400");
+	expect_host(host, rejected, false);
+	net_outside("ip link set x0 arp on");
+	hop.mtu = 1400;
+	expect_host(host, hop, true);
+}
+
 Test(nexthop, mtu_and_own_mac_follow_the_link)
 {
 	struct rsip_nexthop hop = to_host();

@@ -175,8 +175,8 @@ static void on_link(const struct netlink_link *link, bool gone, void *arg)
 		nh->moved = true;
 	if (interface->link.up != now.up)
 		log_info("%s is %s", interface->name, now.up ? "up" : gone ? "gone" : "down");
-	/* The kernel drops the neighbours with either, and routes without telling. */
-	if (interface->link.up != now.up || interface->link.ifindex != now.ifindex ||
+	/* The kernel drops the neighbours with either, and routes without telling. Down may be over by now. */
+	if (interface->link.up != now.up || (interface->link.up && !link->up) || interface->link.ifindex != now.ifindex ||
 	    memcmp(interface->link.mac, now.mac, sizeof(now.mac)))
 		changes_add_everything(&nh->changed);
 	interface->link = now;
