@@ -262,8 +262,8 @@ Test(leases, whole_addresses)
 
 /* --- giving back ------------------------------------------------------------------------------- */
 
-/* covers: HOST-13 FREE-05 REG-17 */
-Test(leases, one_is_dropped_the_other_goes_on)
+/* One port each: bind 5 of number 1, bind 6 of number 2. */
+static void two_leases(void)
 {
 	const struct want any = { .kind = WANT_PORTS, .ports = 1 };
 
@@ -274,6 +274,12 @@ Test(leases, one_is_dropped_the_other_goes_on)
 	granted_ports(RSIP_ASSIGN_RESPONSE_RSAP, 2, 5, 4000, 1);
 	granted_ports(RSIP_ASSIGN_RESPONSE_RSAP, 3, 6, 4001, 1);
 	forget_trace();
+}
+
+/* covers: HOST-13 FREE-05 REG-17 */
+Test(leases, one_is_dropped_the_other_goes_on)
+{
+	two_leases();
 	client_drop(c, 1, NOW);
 	expect("0 ended bind=5 released\n" "0 > FREE_REQUEST(client=9 bind=5 counter=4)\n");
 	client_drop(c, 1, NOW);
@@ -289,14 +295,7 @@ Test(leases, one_is_dropped_the_other_goes_on)
 /* covers: HOST-13 */
 Test(leases, dropped_and_gone_with_the_registration)
 {
-	const struct want any = { .kind = WANT_PORTS, .ports = 1 };
-
-	show_gone = true;
-	client_add(c, &any, NOW);
-	begin(&any);
-	registered(1);
-	granted_ports(RSIP_ASSIGN_RESPONSE_RSAP, 2, 5, 4000, 1);
-	granted_ports(RSIP_ASSIGN_RESPONSE_RSAP, 3, 6, 4001, 1);
+	two_leases();
 	client_drop(c, 1, NOW);
 	client_drop(c, 2, NOW);
 	forget_trace();
