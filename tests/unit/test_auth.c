@@ -427,6 +427,8 @@ Test(auth, losses)
 /* Wrong keys, or a key on one side only: no lease, and no answer is believed. */
 Test(auth, not_the_same_key)
 {
+	struct client_status status;
+
 	l.g = keyed_gateway();
 	for (int with = 0; with < 2; with++) {
 		l.c = host_new(with ? other : NULL);
@@ -441,6 +443,9 @@ Test(auth, not_the_same_key)
 	l.c = host_new(key);
 	work(10000);
 	cr_expect_eq(l.granted, 0, "the gateway has no key: what it says is not believed");
+	client_status(l.c, &status);
+	cr_expect_gt(status.received, 0);
+	cr_expect_eq(status.unauthentic, status.received, "and the operator of the host can see why");
 	client_free(l.c);
 	gateway_free(l.g);
 }

@@ -256,6 +256,7 @@ void client_status(const struct client *c, struct client_status *out)
 		.sent = c->sent,
 		.resent = c->resent,
 		.received = c->received,
+		.unauthentic = c->unauthentic,
 		.last_error = c->last_error,
 	};
 	memcpy(out->methods, c->methods, sizeof(out->methods));

@@ -117,6 +117,7 @@ struct client_status {
 	uint64_t next_send;		/* when it is sent again, or given up */
 	uint64_t register_at;		/* when the next REGISTER_REQUEST may go, if not registered */
 	uint32_t sent, resent, received;
+	uint32_t unauthentic;		/* of these, dropped: not authenticated with our key */
 	uint16_t last_error;
 };
 void client_status(const struct client *c, struct client_status *out);

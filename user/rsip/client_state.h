@@ -61,7 +61,6 @@ struct client {
 	bool has_key;
 	uint8_t key[AUTH_KEY_LEN];
 	struct auth_host auth;
-	uint32_t unauthentic;		/* messages dropped for it */
 	uint32_t counter;		/* of the request in flight, or of the next one */
 
 	bool wanted, stopping;
@@ -87,7 +86,7 @@ struct client {
 	size_t tuples_len;
 
 	enum client_state shown;
-	uint32_t sent, resent, received;
+	uint32_t sent, resent, received, unauthentic;
 	uint16_t last_error;
 };
 

@@ -154,10 +154,10 @@ static json_t *registration_shown(const struct client_status *status)
 
 static json_t *messages_shown(const struct client_status *status)
 {
-	json_t *shown = json_pack("{sI sI sI ss* sI sI}", "sent", (json_int_t)status->sent, "resent",
-				  (json_int_t)status->resent, "received", (json_int_t)status->received, "pending",
-				  status->pending, "counter", (json_int_t)status->counter, "last-error",
-				  (json_int_t)status->last_error);
+	json_t *shown = json_pack("{sI sI sI sI ss* sI sI}", "sent", (json_int_t)status->sent, "resent",
+				  (json_int_t)status->resent, "received", (json_int_t)status->received, "unauthentic",
+				  (json_int_t)status->unauthentic, "pending", status->pending, "counter",
+				  (json_int_t)status->counter, "last-error", (json_int_t)status->last_error);
 
 	if (status->pending != NULL) {
 		uint64_t now = up_now(), due = status->next_send > now ? status->next_send - now : 0;
