@@ -359,7 +359,22 @@ Test(nexthop, neighbour_that_is_flushed_is_found_again)
 	hand(&event);
 	expect_host(host, hop, false);
 	expect_frame(sniffer, &event, &hop);
+	net_run("ip neigh show 10.0.0.5 | grep -q managed");
 	close(sniffer);
+}
+
+/* More events than the socket has room for: what came after them is asked for. */
+Test(nexthop, events_that_were_lost)
+{
+	struct rsip_nexthop hop = to_host();
+	struct nexthop_host *host = add_host("10.0.0.5");
+
+	expect_host(host, hop, false);
+	net_run("awk 'BEGIN { for (i = 0; i < 30000; i++) printf \"route add blackhole 198.18.%%d.%%d\\n\", i / 250, i %% 250 }' | "
+		"ip -batch -");
+	net_run("ip neigh replace 10.0.0.5 lladdr 02:00:00:00:00:08 dev lan0 nud permanent");
+	net_mac("02:00:00:00:00:08", hop.dst);
+	expect_host(host, hop, false);
 }
 
 /* covers: IN-20 */
@@ -412,9 +427,14 @@ Test(nexthop, hosts_that_may_not_be_reached_are_rejected)
 
 Test(nexthop, host_that_was_rejected_comes_back_with_a_route)
 {
+	struct rsip_event_resolve late = packet(true, "10.0.0.1", "10.9.0.1", 1);
 	struct nexthop_host *host = add_host("10.9.0.1");
+	uint32_t slot = nexthop_host_slot(host);
 
 	expect_host(host, rejected, false);
+	nexthops_tick(nh, net_now());
+	hand(&late);
+	cr_expect_eq(nexthop_host_slot(host), slot);	/* the refusal is not prolonged */
 	net_run("ip route add 10.9.0.0/16 via 10.0.0.5");
 	expect_host(host, to_host(), false);
 }
