@@ -110,7 +110,7 @@ static void answer_fault(struct exchange *x, const struct msg_fault *fault)
 		m.has |= MSG_HAS(RSIP_PARAM_MESSAGE_COUNTER);
 		m.counter = fault->counter;
 	}
-	if (fault->has_client && fault->error > 200 && fault->error != RSIP_E_ILLEGAL_MESSAGE) {
+	if (fault->has_client) {
 		m.has |= MSG_HAS(RSIP_PARAM_CLIENT_ID);
 		m.client_id = fault->client_id;
 	}
