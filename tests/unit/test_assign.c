@@ -669,6 +669,29 @@ Test(assign, whole_binds_are_freed)
 	gateway_free(g);
 }
 
+/* What no message is long enough to tell of is not held: a list of so many SPIs, since no run is left. covers: E-05 */
+Test(assign, an_answer_that_is_too_long)
+{
+	struct gateway *g = gateway_new();
+	uint32_t id, counter = 2;
+	struct msg m;
+
+	g->pool.spis = (struct num_range){ 0x10000, 0x1ffff };
+	g->range.last = g->range.first;
+	gateway_start(g);
+	id = gateway_register(g, 2);
+	for (uint32_t place = 0x10000; place < 0x20000; place += 0x4000) {
+		m = req_ipsec(id, 1, counter++);
+		m.spis = (struct msg_spis){ .form = MSG_RUN, .first = place + 0x1234, .count = 1 };
+		cr_assert_eq(error_of(g, udp_host(2), &m), 0);
+	}
+	m = req_ipsec(id, RSIP_SPIS_MAX, counter);
+	cr_expect_eq(error_of(g, udp_host(2), &m), RSIP_E_INTERNAL_SERVER_ERROR);
+	cr_expect_eq(gateway_lent(g).spis_leased, 4);
+	cr_expect_eq(datapath_fake_binds(g->dp), 4);
+	gateway_free(g);
+}
+
 /* What the gateway's own IPsec uses is kept out of `spis`. covers: SPI-01 IPS-15 */
 Test(assign, spis_of_the_gateway_itself)
 {

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "gateway.h"
+#include "lib/log.h"
 #include "lib/auth.h"
 #include "rsip/client.h"
 
@@ -206,6 +207,8 @@ Test(auth, refused_without_it)
 			cr_expect_eq(g->sent, 0);
 			gateway_input(g, udp_host(11), "\x01\x63\x00\x04", 4);
 			cr_expect_eq(g->sent, 0, "no fault is explained");
+			gateway_input(g, udp_host(11), "\x01\x02\x00\x05", 4);
+			cr_expect_eq(g->sent, 0, "nor one of a registration");
 		}
 		if (registered)
 			break;
@@ -214,7 +217,7 @@ Test(auth, refused_without_it)
 		cr_assert_eq(answer.type, RSIP_REGISTER_RESPONSE);
 		query.client_id = answer.client_id;
 	}
-	cr_expect_eq(session_counters(g->s)->unauthentic, 12);
+	cr_expect_eq(session_counters(g->s)->unauthentic, 16);
 	gateway_free(g);
 }
 
@@ -242,23 +245,89 @@ Test(auth, replays)
 	answer = ask(g, &reg, key, (struct auth_stamp){ nonce.nonce, 101 }, &s);
 	cr_expect_eq(g->box[0].len, first_len);
 	cr_expect_arr_eq(g->box[0].data, first, first_len, "a repeated request gets the same bytes");
+	cr_expect_eq(gateway_call(g, udp_host(12), &reg).error, RSIP_E_REGISTRATION_DENIED);
+	answer = ask(g, &reg, key, (struct auth_stamp){ nonce.nonce, 101 }, &s);
+	cr_expect_eq(g->box[0].len, first_len);
+	cr_expect_arr_eq(g->box[0].data, first, first_len, "also when another host was answered meanwhile");
+
+	answer = ask(g, &reg, key, (struct auth_stamp){ nonce.nonce, 102 }, &s);
+	cr_expect_eq(answer.type, RSIP_REGISTER_RESPONSE, "the same request with another stamp");
+	cr_expect_eq(s.sequence, 102);
 
 	query = req_query(answer.client_id, 2);
-	answer = ask(g, &query, key, (struct auth_stamp){ nonce.nonce, 101 }, &s);
+	answer = ask(g, &query, key, (struct auth_stamp){ nonce.nonce, 102 }, &s);
 	cr_expect_eq(answer.type, RSIP_QUERY_RESPONSE, "a query changes nothing");
 	answer = ask(g, &query, key, (struct auth_stamp){ nonce.nonce, 100 }, &s);
 	cr_expect_eq(g->sent, 0, "an old one gets nothing");
 	query = req_deregister(query.client_id, 3);
-	answer = ask(g, &query, key, (struct auth_stamp){ nonce.nonce, 101 }, &s);
-	cr_expect_eq(g->sent, 0, "a used stamp does nothing");
 	answer = ask(g, &query, key, (struct auth_stamp){ nonce.nonce, 102 }, &s);
+	cr_expect_eq(g->sent, 0, "a used stamp does nothing");
+	answer = ask(g, &query, key, (struct auth_stamp){ nonce.nonce, 103 }, &s);
 	cr_expect_eq(answer.type, RSIP_DEREGISTER_RESPONSE);
 	gateway_wait(g, 10000);
-	ask(g, &reg, key, (struct auth_stamp){ nonce.nonce, 101 }, &s);
+	ask(g, &reg, key, (struct auth_stamp){ nonce.nonce, 102 }, &s);
 	cr_expect_eq(g->sent, 0, "the old registration does not come back");
 	answer = ask(g, &reg, key, (struct auth_stamp){ 0, 100 }, &s);
 	cr_expect_eq(answer.error, RSIP_E_UNKNOWN_ERROR, "nor by the very first message");
 	cr_expect_eq(lease_client_count(session_leases(g->s)), 0);
+	gateway_free(g);
+}
+
+/* Registers and returns the Client ID; *nonce is what the next requests are stamped with, from 103 on. */
+static uint32_t register_with(struct gateway *g, uint64_t *nonce)
+{
+	struct msg reg = req_register(1), answer;
+	struct auth_stamp s;
+
+	ask(g, &reg, key, (struct auth_stamp){ 0, 101 }, &s);
+	*nonce = s.nonce;
+	answer = ask(g, &reg, key, (struct auth_stamp){ *nonce, 102 }, &s);
+	cr_assert_eq(answer.type, RSIP_REGISTER_RESPONSE);
+	return answer.client_id;
+}
+
+/* A datagram holds 65507 bytes with the authenticator. covers: SEC-04 T-34 */
+Test(auth, a_long_answer)
+{
+	struct gateway *g = gateway_new();
+	struct addr_prefix *networks = calloc(5000, sizeof(*networks));
+	struct auth_stamp s;
+	struct msg query;
+	uint64_t nonce;
+
+	for (uint32_t i = 0; i < 5000; i++)
+		networks[i] = (struct addr_prefix){ htonl(0x0a000000 + (i << 8)), 24 };
+	g->config.local_networks = networks;
+	g->config.local_network_count = 5000;
+	g->rule.key = (uint8_t *)key;
+	gateway_start(g);
+	query = req_query(register_with(g, &nonce), 2);
+	cr_expect_eq(ask(g, &query, key, (struct auth_stamp){ nonce, 103 }, &s).type, RSIP_QUERY_RESPONSE);
+	cr_expect_eq(s.sequence, 103, "sealed");
+	cr_expect_eq(g->box[0].len, 18 + (65507 - AUTH_LEN - 18) / 21 * 21 + AUTH_LEN, "%zu", g->box[0].len);
+	gateway_free(g);
+	free(networks);
+}
+
+/* An answer that the disk refused is taken back, and its duplicate hears so too: what is stored has no seal. */
+Test(auth, a_refused_answer)
+{
+	struct gateway *g = keyed_gateway();
+	struct auth_stamp s;
+	struct msg assign;
+	struct sent sent;
+	uint64_t nonce;
+
+	log_set_level(0);
+	assign = req_rsap(register_with(g, &nonce), 4, 2);
+	cr_assert_eq(ask(g, &assign, key, (struct auth_stamp){ nonce, 103 }, &s).type, RSIP_ASSIGN_RESPONSE_RSAP);
+	sent = g->box[0];
+	g->sent = 0;
+	session_refuse(g->s, &sent.to, sent.data, sent.len, sent.close, g->now);
+	cr_assert_eq(g->sent, 1);
+	cr_assert(auth_open(key, g->box[0].data, g->box[0].len, &s));
+	cr_expect_eq(s.sequence, 103);
+	cr_expect_eq(ask(g, &assign, key, (struct auth_stamp){ nonce, 103 }, &s).error, RSIP_E_INTERNAL_SERVER_ERROR);
 	gateway_free(g);
 }
 

@@ -55,6 +55,18 @@ Test(limits, errors_to_strangers)
 	gateway_free(g);
 }
 
+/* Who has a TCP connection is there. */
+Test(limits, errors_over_tcp)
+{
+	struct gateway *g = gateway_new();
+	size_t longest;
+
+	gateway_start(g);
+	cr_expect_eq(flood(g, tcp_host(60), bad[4].data, bad[4].len, 1000, &longest), 1000);
+	cr_expect_eq(session_counters(g->s)->unanswered, 0);
+	gateway_free(g);
+}
+
 /* From many false addresses as well. */
 Test(limits, errors_to_all_strangers)
 {

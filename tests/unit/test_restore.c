@@ -257,6 +257,30 @@ Test(restore, a_refused_answer_takes_its_grant_back)
 	m = req_query(host.client, 9);
 	sent = *gateway_ask(g, udp_host(5), &m);
 	cr_assert_eq(refuse(g, sent).type, RSIP_QUERY_RESPONSE);
+
+	/* What is told unasked answers nobody: the lease has ended, whatever the disk says. */
+	g->sent = 0;
+	session_free_bind(g->s, host.client, host.spis.bind_id, g->now);
+	cr_assert_eq(g->sent, 1);
+	sent = g->box[0];
+	cr_assert_eq(refuse(g, sent).type, RSIP_FREE_RESPONSE);
+	gateway_free(g);
+}
+
+/* One that another has followed: that one stays what a duplicate hears. */
+Test(restore, a_refused_answer_that_is_not_the_last)
+{
+	struct gateway *g = start();
+	struct host host = raise(g, 5);
+	struct msg m = req_rsap(host.client, 4, 4), last = req_rsap(host.client, 4, 5), answer;
+	struct sent sent = *gateway_ask(g, udp_host(5), &m);
+
+	log_set_level(0);
+	answer = ask(g, 5, last);
+	cr_assert_eq(answer.type, RSIP_ASSIGN_RESPONSE_RSAP);
+	cr_assert_eq(refuse(g, sent).counter, 4);
+	cr_expect_eq(ask(g, 5, last).bind_id, answer.bind_id);
+	cr_expect_eq(datapath_fake_binds(g->dp), 3);
 	gateway_free(g);
 }
 

@@ -83,6 +83,14 @@ Test(session, a_duplicate_gets_the_same_bytes_and_is_not_executed)
 	cr_expect_eq(client_of(g, udp_host(2))->bind_count, 1);
 	cr_expect_eq(datapath_fake_binds(g->dp), 1);
 	cr_expect_eq(session_counters(g->s)->duplicates, 6);
+	m = req_query(id, 3);
+	gateway_call(g, udp_host(2), &m);
+	gateway_call(g, udp_host(2), &m);
+	cr_expect_eq(session_counters(g->s)->duplicates, 7, "a short answer to a query is kept as well");
+	m = req_free(id, 1, 4);
+	gateway_call(g, udp_host(2), &m);
+	gateway_wait(g, 6 * SECOND);
+	cr_expect_eq(gateway_call(g, udp_host(2), &m).type, RSIP_FREE_RESPONSE, "what FREE has ended is not outlived");
 	free(first);
 	gateway_free(g);
 }
@@ -148,6 +156,40 @@ Test(session, a_lease_that_has_ended_is_not_promised_again)
 	cr_expect_eq(gateway_call(g, udp_host(2), &m).bind_id, 2);
 	cr_expect_eq(gateway_call(g, udp_host(2), &m).bind_id, 2);
 	cr_expect_eq(datapath_fake_binds(g->dp), 1);
+	/* Unless it asks at once: that is the first request, on its way when the lease was taken back. */
+	cr_assert(session_free_bind(g->s, id, 2, g->now));
+	gateway_wait(g, 5 * SECOND);
+	cr_expect_eq(gateway_call(g, udp_host(2), &m).bind_id, 2);
+	gateway_wait(g, 1);
+	cr_expect_eq(gateway_call(g, udp_host(2), &m).bind_id, 3);
+	gateway_free(g);
+}
+
+/* Which Client ID goes with the error of a message that cannot be carried out. covers: W-30 */
+Test(session, the_client_of_a_fault)
+{
+	static const struct {
+		const char *name, *data;
+		size_t len;
+		uint16_t error;
+		bool client;
+	} faults[] = {
+		{ "no counter", "\x01\x0e\x00\x0b\x04\x00\x04\x00\x00\x00\x07", 11, 105, false },
+		{ "no Bind ID", "\x01\x0c\x00\x12\x04\x00\x04\x00\x00\x00\x07\x0b\x00\x04\x00\x00\x00\x01", 18, 201, true },
+	};
+	struct gateway *g = gateway_new();
+
+	gateway_start(g);
+	for (size_t i = 0; i < sizeof(faults) / sizeof(faults[0]); i++) {
+		struct msg_fault fault;
+		struct msg m;
+
+		gateway_input(g, udp_host(2), faults[i].data, faults[i].len);
+		cr_assert_eq(g->sent, 1, "%s", faults[i].name);
+		cr_assert(msg_decode(g->box[0].data, g->box[0].len, MSG_AT_HOST, MSG_UDP, &m, &fault), "%s", fault.text);
+		cr_expect_eq(m.error, faults[i].error, "%s: %u", faults[i].name, m.error);
+		cr_expect_eq(!!(m.has & MSG_HAS(RSIP_PARAM_CLIENT_ID)), faults[i].client, "%s", faults[i].name);
+	}
 	gateway_free(g);
 }
 
@@ -377,6 +419,7 @@ Test(session, a_long_query_answer)
 	cr_assert_not_null(again);
 	cr_expect_eq(again->len, first->len);
 	cr_expect_eq(memcmp(again->data, first->data, first->len), 0);
+	cr_expect_eq(session_counters(g->s)->duplicates, 0, "not a stored one");
 
 	m = req_register(1);
 	id = gateway_call(g, tcp_host(3), &m).client_id;
@@ -551,6 +594,11 @@ Test(session, no_change_of_transport)
 	cr_expect_eq(error_of(g, tcp, &m), 101);
 	cr_expect_eq(datapath_fake_binds(g->dp), 0);
 	cr_expect_eq(error_of(g, udp, &m), 0);
+	m = req_query(id, 3);
+	cr_expect_eq(error_of(g, tcp, &m), 101);
+	m = req_rsap(id, 1, 2);
+	cr_expect_eq(error_of(g, udp, &m), 0, "still a duplicate of the last request");
+	cr_expect_eq(datapath_fake_binds(g->dp), 1);
 	cr_expect(!client_of(g, udp)->origin.tcp);
 	gateway_free(g);
 }
@@ -935,6 +983,55 @@ Test(session, freed_tuples_rest_for_everyone)
 		cr_expect_eq(error_of(g, udp_host(2), &m), i ? 0 : 403);
 		gateway_wait(g, i ? 0 : 120 * SECOND);
 	}
+	cr_expect_eq(session_counters(g->s)->errors[311], 1);
+	cr_expect_eq(session_counters(g->s)->errors[403], 1, "the last of the codes");
+	gateway_free(g);
+}
+
+/* More than is looked at in one go has rested: the next go is at once. */
+Test(session, what_has_rested_is_free_in_parts)
+{
+	struct gateway *g = gateway_new();
+	const uint32_t each = POOL_TICK_MAX / 2 + 8;
+
+	gateway_start(g);
+	for (uint32_t n = 2; n < 4; n++) {
+		uint32_t id = gateway_register(g, n), counter = 2;
+
+		for (uint32_t i = 1; i <= each; i++) {
+			struct msg m = req_rsap(id, 1, counter++);
+
+			m = req_free(id, gateway_call(g, udp_host(n), &m).bind_id, counter++);
+			cr_assert_eq(error_of(g, udp_host(n), &m), 0);
+		}
+	}
+	g->now += 120 * SECOND;
+	cr_expect_eq(session_tick(g->s, g->now), g->now + 1);
+	cr_expect_eq(gateway_lent(g).ports_resting, 16);
+	cr_expect_gt(session_tick(g->s, g->now), g->now + 1);
+	cr_expect_eq(gateway_lent(g).ports_resting, 0);
+	gateway_free(g);
+}
+
+/* Before it stops, the gateway grants for no longer than a registration lasts. covers: ADM-06 */
+Test(session, leases_of_a_gateway_that_drains)
+{
+	struct gateway *g = gateway_new();
+	struct msg m;
+	uint32_t id;
+
+	gateway_start(g);
+	id = gateway_register(g, 2);
+	sessions_drain(g->s, true);
+	gateway_wait(g, 100 * SECOND);
+	m = req_rsap(id, 1, 2);
+	ask_lease(&m, 30);
+	cr_expect_eq(gateway_call(g, udp_host(2), &m).lease, 30);
+	m = req_rsap(id, 1, 3);
+	ask_lease(&m, 600);
+	cr_expect_eq(gateway_call(g, udp_host(2), &m).lease, 500, "what the registration has left");
+	m = req_extend(id, 1, 600, 4);
+	cr_expect_eq(gateway_call(g, udp_host(2), &m).lease, 500);
 	gateway_free(g);
 }
 
