@@ -157,6 +157,7 @@ size_t answer_request(struct exchange *x, uint16_t *error)
 		/* No message is long enough for this answer: the host must not hold what it never hears of. */
 		if (x->bind)
 			bind_end(x->s, x->bind, NULL, x->now);
+		x->bind = NULL;
 		*error = RSIP_E_INTERNAL_SERVER_ERROR;
 	}
 	return answer_refusal(x, *error);
