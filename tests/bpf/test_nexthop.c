@@ -279,8 +279,8 @@ Test(nexthop, search_that_was_under_way_when_the_device_changed)
 	struct nexthop_host *host;
 
 	net_outside("ip link set x0 arp off");
+	net_run("ip link set lan0 mtu 1400");		/* heard of after the search has begun */
 	host = add_host("10.0.0.5");
-	net_run("ip link set lan0 mtu 1400");
 	expect_host(host, rejected, false);
 	net_outside("ip link set x0 arp on");
 	hop.mtu = 1400;
