@@ -11,7 +11,7 @@ struct lease {			/* what a lookup found */
 	struct rsip_target target;
 	__be32 peer;		/* the one other end of a cookie; 0: found by another field */
 	bool new_cookie;	/* found without the cookie, which is still to be learned */
-	bool again;		/* found by the SPI that it sends with, and its policy was looked at: outspi.h */
+	struct rsip_sender *sender;	/* `bind` was not looked at: the sender may send by it. NULL: found otherwise */
 };
 
 union target_word {
@@ -95,6 +95,17 @@ static __always_inline bool lease_by_port(__be32 addr, __be16 port, struct lease
 	const struct rsip_target *target = bpf_map_lookup_elem(&rsip_ports, &key);
 
 	return target && lease_get(target, lease);
+}
+
+/* Of the map, as it was made. */
+const volatile __u32 sender_places = RSIP_SENDERS_MAX;
+
+/* What stands in the place of a host, perhaps another's. */
+static __always_inline struct rsip_sender *sender_at(__be32 client)
+{
+	__u32 place = rsip_sender_place(bpf_ntohl(client), sender_places);
+
+	return bpf_map_lookup_elem(&rsip_senders, &place);
 }
 
 /* What is this address to N? NULL: nothing. */

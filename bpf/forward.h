@@ -47,8 +47,6 @@ static __always_inline bool way_by_peer(__be32 peer, struct way *way)
 {
 	__u32 key = rsip_route_set(peer) * RSIP_ROUTE_WAYS;
 
-	if (!is_peer(peer))
-		return false;
 #pragma unroll
 	for (int i = 0; i < RSIP_ROUTE_WAYS; i++, key++) {
 		const volatile __u64 *entry = bpf_map_lookup_elem(&rsip_routes, &key);
@@ -58,12 +56,12 @@ static __always_inline bool way_by_peer(__be32 peer, struct way *way)
 			return false;
 		*(__u64 *)&route = *entry;
 		if (route.addr == peer)
-			return way_by_slot(route.nexthop, way);
+			return peer && way_by_slot(route.nexthop, way);
 	}
 	way->hop = NULL;
 	way->state = RSIP_NEXTHOP_UNRESOLVED;
 	way->ip_at = ETHERNET_LEN;
-	return true;
+	return is_peer(peer);
 }
 
 /*

@@ -118,8 +118,19 @@ struct {
 	__type(value, struct rsip_echo);
 } rsip_echoes SEC(".maps");
 
-/* SPIs that hosts send with. Private side writes and reads, public side reads for ICMP errors. As configured. Nobody
- * maps it, but see rsip_binds. */
+/* Hosts that may send ESP and AH, by address. rsipd writes through mmap, private side reads, and writes marks. A place
+ * for each bind at least: as configured. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, RSIP_SENDERS_MAX);
+	__uint(pinning, LIBBPF_PIN_BY_NAME);
+	__type(key, __u32);
+	__type(value, struct rsip_sender);
+} rsip_senders SEC(".maps");
+
+/* SPIs that hosts send with. Private side writes, public side reads for ICMP errors. As configured. Nobody maps it,
+ * but see rsip_binds. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(map_flags, BPF_F_MMAPABLE);

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * Whose are the SPIs in packets to a peer? The peer chose them, so no lease
- * knows. Who sent with one before may send again without a look at the grants;
- * and ICMP errors about ESP and AH quote nothing else (IN-12). A packet that
- * finds its entry writes nothing: the common case is one load from an array.
+ * knows; and ICMP errors about ESP and AH quote nothing else (IN-12). Who sends
+ * with one is entered. The common packet's SPI is one that its host sent with
+ * before: one look at the marks of the sender, and nothing is written.
  */
 #pragma once
 
@@ -14,9 +14,9 @@
 /* Of the map, as it was made. */
 const volatile __u32 outspi_sets = RSIP_OUTSPI_SETS;
 
-static __always_inline struct rsip_outspi_set *outspi_set(const struct packet *p)
+static __always_inline struct rsip_outspi_set *outspi_set(__be32 addr, __be32 peer, __be32 spi)
 {
-	__u32 set = rsip_outspi_set(p->ip.src, p->ip.dst, p->spi, outspi_sets);
+	__u32 set = rsip_outspi_set(addr, peer, spi, outspi_sets);
 
 	return bpf_map_lookup_elem(&rsip_outspis, &set);
 }
@@ -26,70 +26,100 @@ static __always_inline __u32 outspi_ah(const struct packet *p)
 	return p->kind == PACKET_AH ? RSIP_OUTSPI_AH : 0;
 }
 
-/* The entry of the packet's SPI. NULL: none. */
-static __always_inline struct rsip_outspi *outspi_way(struct rsip_outspi_set *set, const struct packet *p)
+/* The entry of an SPI; `ah`: RSIP_OUTSPI_AH or 0. NULL: none. */
+static __always_inline struct rsip_outspi *outspi_way(struct rsip_outspi_set *set, __be32 peer, __be32 spi, __u32 ah)
 {
 #pragma unroll
 	for (int i = 0; i < RSIP_OUTSPI_WAYS; i++) {
 		struct rsip_outspi *way = &set->way[i];
 
-		if (way->spi == p->spi && way->peer == p->ip.dst && (way->bind & RSIP_OUTSPI_AH) == outspi_ah(p))
+		if (way->spi == spi && way->peer == peer && (way->bind & RSIP_OUTSPI_AH) == ah)
 			return way;
 	}
 	return NULL;
 }
 
-/* The bind that last sent with the SPI of this packet, or of one that is quoted, if it lasts. */
+/* The bind that last sent with the SPI that is quoted, if it lasts. */
 static __always_inline bool outspi_find(const struct packet *p, struct lease *lease)
 {
-	struct rsip_outspi_set *set = outspi_set(p);
-	struct rsip_outspi *way = set ? outspi_way(set, p) : NULL;
-	struct rsip_target target;
+	struct rsip_outspi_set *set = outspi_set(p->ip.src, p->ip.dst, p->spi);
+	struct rsip_outspi *way = set ? outspi_way(set, p->ip.dst, p->spi, outspi_ah(p)) : NULL;
 
 	if (!way)
 		return false;
-	target = (struct rsip_target){ way->bind & ~RSIP_OUTSPI_AH, way->generation };
-	return lease_of(target, lease) && lease->bind->addr == p->ip.src;
-}
-
-/*
- * Field by field: a reader may see one bind under the key of another, or half of
- * each. So it looks at the bind itself: whose it is, and whether its address fits.
- */
-static __always_inline void outspi_write(struct rsip_outspi *way, const struct packet *p,
-					 const struct rsip_target *target)
-{
-	*(volatile __u32 *)&way->generation = 0;
-	barrier();
-	way->peer = p->ip.dst;
-	way->spi = p->spi;
-	way->bind = target->bind | outspi_ah(p);
-	barrier();
-	*(volatile __u32 *)&way->generation = target->generation;
+	return lease_of((struct rsip_target){ way->bind & ~RSIP_OUTSPI_AH, way->generation }, lease) &&
+	       lease->bind->addr == p->ip.src;
 }
 
 /* Where a new entry goes: to what is free, or in place of another. */
-static __always_inline struct rsip_outspi *outspi_room(struct rsip_outspi_set *set, const struct packet *p)
+static __always_inline struct rsip_outspi *outspi_room(struct rsip_outspi_set *set, __be32 spi)
 {
 #pragma unroll
 	for (int i = 0; i < RSIP_OUTSPI_WAYS; i++) {
 		if (!set->way[i].generation)
 			return &set->way[i];
 	}
-	return &set->way[bpf_ntohl(p->spi) & (RSIP_OUTSPI_WAYS - 1)];
+	return &set->way[bpf_ntohl(spi) & (RSIP_OUTSPI_WAYS - 1)];
 }
 
-/* The SPI of a packet that leaves, if it has one, is from now on its bind's. */
-static __always_inline void outspi_note(const struct packet *p, const struct lease *lease)
+/* Whose entry it was has to enter it anew with its next packet. */
+static __always_inline void outspi_leave(const struct rsip_outspi *way)
 {
-	struct rsip_outspi_set *set;
+	__u32 slot = way->bind & ~RSIP_OUTSPI_AH;
+	const struct rsip_bind *bind = bpf_map_lookup_elem(&rsip_binds, &slot);
+	struct rsip_sender *sender = bind ? sender_at(bind->client) : NULL;
+
+	if (sender && sender->bind == slot)
+		sender->mark[0] = sender->mark[1] = 0;
+}
+
+/*
+ * Field by field: a reader may see one bind under the key of another, or half of
+ * each. So it looks at the bind itself, whether its address fits.
+ */
+static __always_inline void outspi_write(struct rsip_outspi *way, __be32 peer, __be32 spi, __u32 bind, __u32 generation)
+{
+	*(volatile __u32 *)&way->generation = 0;
+	barrier();
+	way->peer = peer;
+	way->spi = spi;
+	way->bind = bind;
+	barrier();
+	*(volatile __u32 *)&way->generation = generation;
+}
+
+/* From now on the SPI, towards this peer, is the bind's; `bind` as in struct rsip_outspi. */
+RARE int outspi_enter(__u32 addr, __u32 peer, __u32 spi, __u32 bind)
+{
+	__u32 slot = bind & ~RSIP_OUTSPI_AH;
+	const struct rsip_bind *of = bpf_map_lookup_elem(&rsip_binds, &slot);
+	struct rsip_outspi_set *set = outspi_set(addr, peer, spi);
 	struct rsip_outspi *way;
 
-	if (lease->again || !packet_has_spi(p))
+	if (!of || !set)
+		return RSIP_ERROR;
+	way = outspi_way(set, peer, spi, bind & RSIP_OUTSPI_AH);
+	if (way && way->bind == bind && way->generation == of->generation)
+		return RSIP_GO_ON;
+	if (!way)
+		way = outspi_room(set, spi);
+	if (way->generation)
+		outspi_leave(way);
+	outspi_write(way, peer, spi, bind, of->generation);
+	return RSIP_GO_ON;
+}
+
+/* A packet leaves: its SPI, if it has one, is its bind's. */
+static __always_inline void outspi_note(const struct packet *p, const struct lease *lease)
+{
+	__u32 mark = rsip_sent_mark(p->ip.dst, p->spi, outspi_ah(p));
+	struct rsip_sender *sender = lease->sender;
+
+	if (!packet_has_spi(p) || (sender && (sender->mark[0] == mark || sender->mark[1] == mark)))
 		return;
-	set = outspi_set(p);
-	if (!set)
-		return;
-	way = outspi_way(set, p);
-	outspi_write(way ? way : outspi_room(set, p), p, &lease->target);
+	outspi_enter(p->ip.src, p->ip.dst, p->spi, lease->target.bind | outspi_ah(p));
+	if (sender) {
+		sender->mark[1] = sender->mark[0];
+		sender->mark[0] = mark;
+	}
 }

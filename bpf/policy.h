@@ -12,16 +12,22 @@
 #include "packet.h"
 #include "report.h"
 
+static __always_inline bool is_in_remotes(const struct lease *lease, __be32 peer)
+{
+	struct rsip_remote_key key = { .bind = lease->target, .addr = peer };
+
+	return bpf_map_lookup_elem(&rsip_remotes, &key);
+}
+
 /* Is this a peer that the bind may talk to? FLOW-07, FLOW-14 */
 static __always_inline bool is_remote(const struct lease *lease, __be32 peer)
 {
-	struct rsip_remote_key key = { .bind = lease->target, .addr = peer };
 	const struct rsip_bind_rare *rare;
 
 	if (!(lease->bind->flags & (RSIP_BIND_REMOTES | RSIP_BIND_HELD)))
 		return true;
 	if (lease->bind->flags & RSIP_BIND_REMOTES)
-		return bpf_map_lookup_elem(&rsip_remotes, &key);
+		return is_in_remotes(lease, peer);
 	rare = bind_rare(lease->target.bind);
 	return rare && (!rare->remote || rare->remote == peer);
 }
@@ -108,17 +114,20 @@ static __always_inline enum rsip_outcome policy_bind(const struct packet *p, con
 }
 
 /*
- * ESP and AH as the sender sent before: any RSIPSEC bind of its on this address
- * allows it (A-40), so the one that did so last. Only that it may: if not by this
- * bind, the grants know by which, or why not.
+ * ESP and AH by what stands in the sender's place: any RSIPSEC bind of its on this
+ * address allows it (A-40). Only that it may: if not so, the grants know by which
+ * bind, or why not.
  */
-static __always_inline bool admit_again(const struct packet *p, struct lease *lease)
+static __always_inline bool admit_sender(const struct packet *p, struct lease *lease)
 {
-	lease->again = packet_has_spi(p) && outspi_find(p, lease) && lease->bind->client == p->outer.src &&
-		       lease->bind->flags & RSIP_BIND_IPSEC && !policy_bind(p, lease);
-	if (!lease->again)
-		*lease = (struct lease){ 0 };
-	return lease->again;
+	struct rsip_sender *sender = packet_has_spi(p) ? sender_at(p->outer.src) : NULL;
+
+	if (!sender || sender->client != p->outer.src || sender->addr != p->ip.src || sender->gateway != p->outer.dst ||
+	    sender->tunnel != p->outer.proto || rsip_is_over(sender->ends, rsip_tick(bpf_jiffies64())))
+		return false;
+	lease->sender = sender;
+	lease->target.bind = sender->bind;
+	return true;
 }
 
 /*
@@ -240,7 +249,7 @@ static __always_inline bool is_unmarkable(const struct packet *p)
 /* The bind's, and what the headers themselves forbid. */
 static __always_inline enum rsip_outcome policy_outbound(const struct packet *p, const struct lease *lease)
 {
-	enum rsip_outcome why = lease->again ? RSIP_GO_ON : policy_bind(p, lease);
+	enum rsip_outcome why = lease->sender ? RSIP_GO_ON : policy_bind(p, lease);
 
 	if (why)
 		return why;

@@ -547,7 +547,7 @@ static __always_inline int outbound(struct xdp_md *ctx, struct packet *p)
 
 	if (p->kind == PACKET_FOREIGN)
 		return RSIP_OUT_PASS;
-	why = admit_again(p, &lease) ? RSIP_GO_ON : admit(p, &lease);
+	why = admit_sender(p, &lease) ? RSIP_GO_ON : admit(p, &lease);
 	if (!why)
 		why = policy_outbound(p, &lease);
 	sent = sent_outbound(p->kind);

@@ -236,9 +236,40 @@ struct rsip_echo {
 #define RSIP_ECHO_SECONDS	30
 
 /*
- * Which bind sends with an SPI that Y chose: it may go on, and errors about ESP
- * and AH quote it (IN-12). A cache, written by every packet that does not find
- * its entry, one set of four to a line of the processor's cache.
+ * What a host needs to send ESP and AH, in one look: a RSIPSEC bind of its that is
+ * held to no remote. Its place is in the bits of its address. Other binds, and
+ * hosts whose place is another's, are found in rsip_grants.
+ */
+struct rsip_sender {		/* value of rsip_senders, by rsip_sender_place() */
+	__be32 client;		/* Xa. 0: nobody's place. Written last, cleared first */
+	__be32 addr;		/* Nb */
+	__be32 gateway;		/* Na */
+	__u32  bind;		/* slot in rsip_binds */
+	__u32  ends;		/* as of the bind */
+	__u32  mark[2];		/* rsip_sent_mark() of what it sent with last and is in rsip_outspis; 0: none */
+	__u8   tunnel;		/* RSIP_PROTO_IPIP or RSIP_PROTO_GRE */
+	__u8   pad[3];		/* 0 */
+};
+
+#define RSIP_SENDERS_MAX	(1U << 20)	/* a power of two, as the number of places is */
+
+static inline __u32 rsip_sender_place(__u32 client /* host order */, __u32 places)
+{
+	return client & (places - 1);
+}
+
+/* Of an SPI towards a peer; `ah`: RSIP_OUTSPI_AH or 0. Not 0. That two of a host are alike is as rare as to guess an SPI. */
+static inline __u32 rsip_sent_mark(__be32 peer, __be32 spi, __u32 ah)
+{
+	__u32 mix = (__u32)spi ^ (__u32)peer * 2654435761u ^ ah;
+
+	return mix ? mix : 1;
+}
+
+/*
+ * Which bind sends with an SPI that Y chose: errors about ESP and AH quote it
+ * (IN-12). A cache, one set of four to a line of the processor's cache. Who takes
+ * an entry away clears the marks of the sender whose it was.
  */
 struct rsip_outspi {
 	__be32 peer;		/* Y */
@@ -502,6 +533,7 @@ _Static_assert(sizeof(struct rsip_echo_key) == 16, "hidden padding");
 _Static_assert(sizeof(struct rsip_echo) == 16, "hidden padding");
 _Static_assert(sizeof(struct rsip_fragment_key) == 16, "hidden padding");
 _Static_assert(sizeof(struct rsip_fragment) == 24, "hidden padding");
+_Static_assert(sizeof(struct rsip_sender) == 32, "hidden padding");
 _Static_assert(sizeof(struct rsip_outspi_set) == 64, "not one cache line");
 _Static_assert(sizeof(struct rsip_nexthop) == 32, "hidden padding");
 _Static_assert(sizeof(struct rsip_route) == 8, "hidden padding");

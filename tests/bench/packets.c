@@ -159,6 +159,7 @@ static struct packets_bpf *load(const struct table *t, const char *pin)
 	}
 	bpf_map__set_max_entries(skel->maps.bench_spis, t->binds);
 	skel->rodata->outspi_sets = bpf_map__max_entries(skel->maps.rsip_outspis);
+	skel->rodata->sender_places = bpf_map__max_entries(skel->maps.rsip_senders);
 	skel->rodata->binds = t->binds;
 	skel->rodata->cookies = t->cookies;
 	skel->rodata->lan_ifindex = if_nametoindex("lan0");

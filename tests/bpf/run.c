@@ -14,6 +14,7 @@
 #include <linux/bpf.h>
 
 #define LOG_SIZE	(1 << 16)
+#define PLACES		64
 
 const struct world_hop world_hops[WORLD_HOPS] = {
 	[HOP_X1] = { "x1", RSIP_NEXTHOP_VALID, 1500, 0 },
@@ -126,6 +127,25 @@ void world_bind(struct world *w, __u32 slot, struct rsip_bind *out)
 void world_bind_set(struct world *w, __u32 slot, const struct rsip_bind *bind)
 {
 	set(w->skel->maps.rsip_binds, &slot, bind);
+}
+
+static __u32 place_of(const char *client)
+{
+	return rsip_sender_place(ntohl(pkt_addr(client)), PLACES);
+}
+
+void world_sender(struct world *w, const char *client, struct rsip_sender *out)
+{
+	__u32 place = place_of(client);
+
+	cr_assert_eq(bpf_map__lookup_elem(w->skel->maps.rsip_senders, &place, sizeof(place), out, sizeof(*out), 0), 0);
+}
+
+void world_sender_set(struct world *w, const char *client, const struct rsip_sender *sender)
+{
+	__u32 place = place_of(client);
+
+	set(w->skel->maps.rsip_senders, &place, sender);
 }
 
 void world_rare(struct world *w, __u32 slot, struct rsip_bind_rare *out)
@@ -314,6 +334,19 @@ static void fill_realm(struct world *w)
 	set(w->skel->maps.rsip_realm, &(__u32){ 0 }, &realm);
 }
 
+static void fill_sender(struct world *w, __u32 slot)
+{
+	const struct world_bind *from = &world_binds[slot - 1];
+	struct rsip_bind bind;
+	struct rsip_sender sender = { .client = pkt_addr(from->client), .addr = pkt_addr(from->addr), .bind = slot };
+
+	world_bind(w, slot, &bind);
+	sender.gateway = bind.gateway;
+	sender.ends = bind.ends;
+	sender.tunnel = bind.tunnel;
+	world_sender_set(w, from->client, &sender);
+}
+
 static void fill(struct world *w)
 {
 	for (size_t i = 0; i < WORLD_ADDRESSES; i++)
@@ -325,6 +358,8 @@ static void fill(struct world *w)
 	fill_realm(w);
 	for (size_t i = 0; i < WORLD_BINDS; i++)
 		fill_bind(w, i);
+	fill_sender(w, 1);
+	fill_sender(w, 9);
 	for (size_t i = 0; i < WORLD_GRANTS; i++)
 		fill_grant(w, &world_grants[i]);
 	for (size_t i = 0; i < WORLD_PEERS; i++)
@@ -374,6 +409,8 @@ void world_open(struct world *w)
 	}
 	bpf_map__set_max_entries(w->skel->maps.rsip_binds, 256);
 	bpf_map__set_max_entries(w->skel->maps.rsip_binds_rare, 256);
+	bpf_map__set_max_entries(w->skel->maps.rsip_senders, PLACES);
+	w->skel->rodata->sender_places = PLACES;
 	bpf_map__set_max_entries(w->skel->maps.rsip_nexthops, 64);
 	for (int i = 0; i < 2; i++) {
 		struct bpf_program *prog = i == PUBLIC ? w->skel->progs.rsip_public : w->skel->progs.rsip_private;

@@ -49,6 +49,8 @@ enum side {
  *  25   X5       NB3      SPI 0x5025, port 46000             remotes Y and YV, port 80, RSIPSEC, found by remote
  *  26   X2       NB2      SPI 0xb0e519                       RSIPSEC, found in its slot and not in rsip_spis
  *
+ * In rsip_senders stand X1 with slot 1 and X2 with slot 9.
+ *
  * XU never registered. Peers: Y and Z are reached at
  * once, YD's next hop is not resolved, YR's refused, YV's has VLAN 9, YM's has
  * MTU 100, YN is in no cache. NB, NB2, NB3, W1, W2 and W3 are the pool, SH is
@@ -177,6 +179,8 @@ __u32 world_generation(__u32 slot);
 __u32 world_tick(struct world *w);
 void world_bind(struct world *w, __u32 slot, struct rsip_bind *out);
 void world_bind_set(struct world *w, __u32 slot, const struct rsip_bind *bind);
+void world_sender(struct world *w, const char *client, struct rsip_sender *out);
+void world_sender_set(struct world *w, const char *client, const struct rsip_sender *sender);
 void world_rare(struct world *w, __u32 slot, struct rsip_bind_rare *out);
 void world_rare_set(struct world *w, __u32 slot, const struct rsip_bind_rare *rare);
 /* Two tags towards a next hop: 802.1ad, then 802.1Q. */

@@ -88,7 +88,7 @@ TestSuite(adopt, .init = fill, .fini = finish);
 static char *dump(void)
 {
 	static const char *const maps[] = {
-		"spis", "ports", "cookies", "binds", "binds_rare", "clients", "grants", "remotes", "peers", "addresses", "routes",
+		"spis", "ports", "cookies", "binds", "binds_rare", "clients", "grants", "remotes", "peers", "senders", "addresses", "routes",
 	};
 	char command[512] = "for m in", *text = NULL;
 	size_t size = 0;

@@ -24,6 +24,7 @@ static void expect(struct world *w, int ticks, bool lives)
 		  "eth n > y | ip NB > Y ttl 63 | tcp 40000 > 80" },
 	};
 	struct rsip_bind bind;
+	struct rsip_sender sender;
 
 	for (int i = 0; i < 6; i++) {
 		struct row row = i < 3 ? in[i] : out[i - 3];
@@ -34,6 +35,9 @@ static void expect(struct world *w, int ticks, bool lives)
 		world_bind(w, 1, &bind);
 		bind.ends = world_tick(w) + (__u32)ticks;
 		world_bind_set(w, 1, &bind);
+		world_sender(w, "X1", &sender);
+		sender.ends = bind.ends;
+		world_sender_set(w, "X1", &sender);
 		cr_expect(row_run(w, i < 3 ? PUBLIC : PRIVATE, &row, &run), "%s, %d ticks left", row.name, ticks);
 	}
 }

@@ -89,11 +89,13 @@ Test(load, maps)
 	cr_expect_eq(maps, BPFMAP_COUNT);
 	cr_expect(bpf_map__map_flags(skel->maps.rsip_binds) & BPF_F_MMAPABLE);
 	cr_expect(bpf_map__map_flags(skel->maps.rsip_binds_rare) & BPF_F_MMAPABLE);
+	cr_expect(bpf_map__map_flags(skel->maps.rsip_senders) & BPF_F_MMAPABLE);
 	cr_expect(bpf_map__map_flags(skel->maps.rsip_outspis) & BPF_F_MMAPABLE);
 	cr_expect(bpf_map__map_flags(skel->maps.rsip_nexthops) & BPF_F_MMAPABLE);
 	cr_expect(bpf_map__map_flags(skel->maps.rsip_routes) & BPF_F_MMAPABLE);
 	cr_expect_eq(bpf_map__max_entries(skel->maps.rsip_counters), RSIP_OUTCOME_COUNT);
 	cr_expect_eq(bpf_map__max_entries(skel->maps.rsip_outspis), skel->rodata->outspi_sets);
+	cr_expect_eq(bpf_map__max_entries(skel->maps.rsip_senders), skel->rodata->sender_places);
 	cr_expect_eq(bpf_map__max_entries(skel->maps.rsip_routes), RSIP_ROUTE_SETS * RSIP_ROUTE_WAYS);
 	rsip_bpf__destroy(skel);
 }

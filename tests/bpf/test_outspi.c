@@ -1,177 +1,132 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* ESP and AH as a host sent before: admitted by the SPI that it sends with, without a look at the grants. */
+/* SPIs that hosts send with: who is entered, and when a packet need not look whether it is. */
 #include <arpa/inet.h>
 #include <criterion/criterion.h>
-#include <stdio.h>
+#include <string.h>
 
 #include <bpf/libbpf.h>
 
 #include "run.h"
 
-#define FROM_X1	"ip X1 > NA | ip NB > "
-#define TO_Y	"eth n > y | ip NB > Y ttl 63 "
+#define SEND(host, peer, spi)	"ip " host " > NA | ip NB > " peer " | esp " spi
+#define SENT(peer, spi)		"eth n > y | ip NB > " peer " ttl 63 | esp " spi
+#define ERROR(peer, spi)	"ip R > NB | icmp type 11 | ip NB > " peer " | esp " spi
+#define TO(x, X, peer, spi)	"eth n > " x " | ip NA > " X " | ip R > NB ttl 63 | icmp type 11 | ip NB > " peer " | esp " spi
 
-static const struct row esp = { "ESP", FROM_X1 "Y | esp 7", RSIP_OUT_ESP, TO_Y "| esp 7" };
-static const struct row ah = { "AH", FROM_X1 "Y | ah 9 | udp 1 > 2", RSIP_OUT_AH, TO_Y "| ah 9 | udp 1 > 2" };
+static const struct row x1_sends = { "X1 sends", SEND("X1", "Y", "7"), RSIP_OUT_ESP, SENT("Y", "7") };
+static const struct row x2_sends = { "X2 sends", SEND("X2", "Y", "7"), RSIP_OUT_ESP, SENT("Y", "7") };
+static const struct row of_x1 = { "X1 is told", ERROR("Y", "7"), RSIP_IN_ICMP_ERROR, TO("x1", "X1", "Y", "7") };
+static const struct row of_x2 = { "X2 is told", ERROR("Y", "7"), RSIP_IN_ICMP_ERROR, TO("x2", "X2", "Y", "7") };
+static const struct row of_nobody = { "nobody is told", ERROR("Y", "7"), RSIP_IN_ICMP, NULL };
 
-/* X1 has sent both, and from now on the grants say that it may not send from NB. */
-static void open_noted(struct world *w)
+static struct rsip_sender x1(struct world *w)
 {
-	const struct rsip_grant_key key = { .client = pkt_addr("X1"), .addr = pkt_addr("NB") };
-	struct run run;
+	struct rsip_sender sender;
 
-	world_open(w);
-	cr_assert(row_run(w, PRIVATE, &esp, &run));
-	cr_assert(row_run(w, PRIVATE, &ah, &run));
-	cr_assert_eq(bpf_map__delete_elem(w->skel->maps.rsip_grants, &key, sizeof(key), 0), 0);
+	world_sender(w, "X1", &sender);
+	return sender;
 }
 
-/* covers: EG-07 EG-08 TUN-01 */
-Test(outspi, admits_what_it_noted)
+static void forget_marks(struct world *w)
 {
-	static const struct row rows[] = {
-		{ "ESP again", FROM_X1 "Y | esp 7 | data 30", RSIP_OUT_ESP, TO_Y "| esp 7 | data 30" },
-		{ "in UDP", FROM_X1 "Y | udp 4500 > 4500 | esp 7", RSIP_OUT_NATT, TO_Y "| udp 4500 > 4500 | esp 7" },
-		{ "AH again", FROM_X1 "Y | ah 9 | tcp 5 > 6", RSIP_OUT_AH, TO_Y "| ah 9 | tcp 5 > 6" },
-		{ "the SPI of the AH in ESP", FROM_X1 "Y | esp 9", RSIP_OUT_ADDRESS, NULL },
-		{ "the SPI of the ESP in AH", FROM_X1 "Y | ah 7", RSIP_OUT_ADDRESS, NULL },
-		{ "another SPI", FROM_X1 "Y | esp 8", RSIP_OUT_ADDRESS, NULL },
-		{ "another peer", FROM_X1 "Z | esp 7", RSIP_OUT_ADDRESS, NULL },
-		{ "another address", "ip X1 > NA | ip NB3 > Y | esp 7", RSIP_OUT_ADDRESS, NULL },
-		{ "another host", "ip X4 > NA | ip NB > Y | esp 7", RSIP_OUT_NO_IPSEC, NULL },
-		{ "another tunnel", "ip X1 > NA | gre | ip NB > Y | esp 7", RSIP_OUT_ADDRESS, NULL },
-		{ "another end of it", "ip X1 > NA2 | ip NB > Y | esp 7", RSIP_OUT_ADDRESS, NULL },
-		{ "keepalive: no SPI", FROM_X1 "Y | udp 4500 > 4500 | bytes ff", RSIP_OUT_ADDRESS, NULL },
-		{ "IKE: no SPI", FROM_X1 "Y | udp 500 > 500 | ike 7", RSIP_OUT_ADDRESS, NULL },
-		{ "and after all that", FROM_X1 "Y | esp 7", RSIP_OUT_ESP, TO_Y "| esp 7" },
-	};
-	struct world w;
+	struct rsip_sender sender = x1(w);
 
-	open_noted(&w);
-	rows_run(&w, PRIVATE, ROWS(rows));
-	world_close(&w);
+	sender.mark[0] = sender.mark[1] = 0;
+	world_sender_set(w, "X1", &sender);
 }
 
-static void over(struct world *w, struct rsip_bind *bind)
+static void forget_entries(struct world *w)
 {
-	bind->ends = world_tick(w);
+	const struct rsip_outspi_set none = { 0 };
+
+	for (__u32 set = 0; set < RSIP_OUTSPI_SETS; set++)
+		cr_assert_eq(bpf_map__update_elem(w->skel->maps.rsip_outspis, &set, sizeof(set), &none, sizeof(none), 0), 0);
 }
 
-static void gone(struct world *w, struct rsip_bind *bind)
+/* While its mark stands, a packet does not look for its entry. covers: IN-12 */
+Test(outspi, marked)
 {
-	bind->generation = 0;
-}
-
-static void next_in_the_slot(struct world *w, struct rsip_bind *bind)
-{
-	bind->generation++;
-}
-
-static void ports_only(struct world *w, struct rsip_bind *bind)
-{
-	bind->flags = 0;
-}
-
-static void another_hosts(struct world *w, struct rsip_bind *bind)
-{
-	bind->client = pkt_addr("X2");
-}
-
-static void at_another_address(struct world *w, struct rsip_bind *bind)
-{
-	bind->addr = pkt_addr("NB2");
-}
-
-static void hold(struct world *w, struct rsip_bind *bind, __be32 remote, unsigned int port)
-{
-	bind->flags |= RSIP_BIND_HELD;
-	world_rare_set(w, 1, &(struct rsip_bind_rare){ .bind_id = 1, .remote = remote, .remote_port = htons((uint16_t)port) });
-}
-
-static void held_to_y(struct world *w, struct rsip_bind *bind)
-{
-	hold(w, bind, pkt_addr("Y"), 0);
-}
-
-static void held_to_z(struct world *w, struct rsip_bind *bind)
-{
-	hold(w, bind, pkt_addr("Z"), 0);
-}
-
-static void held_to_none_of_them(struct world *w, struct rsip_bind *bind)
-{
-	bind->flags |= RSIP_BIND_REMOTES;
-}
-
-static void held_to_port_3(struct world *w, struct rsip_bind *bind)
-{
-	hold(w, bind, 0, 3);
-}
-
-/* It is the bind that says so. What it does not allow is refused by the grants. */
-/* covers: EG-08 FREE-04 FAIL-10 FLOW-03 APD-02 */
-Test(outspi, the_bind_decides)
-{
-	static const struct {
-		void (*change)(struct world *w, struct rsip_bind *bind);
-		bool esp, ah;
-	} cases[] = {
-		{ over, false, false }, { gone, false, false }, { next_in_the_slot, false, false },
-		{ ports_only, false, false }, { another_hosts, false, false }, { at_another_address, false, false },
-		{ held_to_y, true, true }, { held_to_z, false, false }, { held_to_none_of_them, false, false },
-		{ held_to_port_3, true, false },	/* behind AH it can be seen */
-	};
-	struct rsip_bind bind, changed;
-	struct world w;
-
-	open_noted(&w);
-	world_bind(&w, 1, &bind);
-	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-		const bool passes[] = { cases[i].esp, cases[i].ah };
-
-		changed = bind;
-		cases[i].change(&w, &changed);
-		world_bind_set(&w, 1, &changed);
-		for (int kind = 0; kind < 2; kind++) {
-			struct row row = kind ? ah : esp;
-			struct run run;
-
-			if (!passes[kind])
-				row = (struct row){ row.name, row.in, RSIP_OUT_ADDRESS, NULL };
-			cr_expect(row_run(&w, PRIVATE, &row, &run), "case %zu: %s", i, row.name);
-		}
-		world_bind_set(&w, 1, &bind);
-		cr_expect(row_run(&w, PRIVATE, &esp, &(struct run){ 0 }), "after case %zu", i);
-	}
-	world_close(&w);
-}
-
-/* Two binds of a host, one of each tunnel: by which it sends does not depend on which it used before. */
-/* covers: EG-07 TUN-02 */
-Test(outspi, another_bind_takes_over)
-{
-	static const struct row of_grants = { "by the grants", "ip X2 > NA | gre | ip NB2 > Y | esp 7", RSIP_OUT_ESP,
-					      "eth n > y | ip NB2 > Y ttl 63 | esp 7" };
-	static const struct row other = { "in the other tunnel", "ip X2 > NA | ip NB2 > Y | esp 7", RSIP_OUT_TUNNEL, NULL };
-	const struct rsip_grant_key key = { .client = pkt_addr("X2"), .addr = pkt_addr("NB2") };
-	struct rsip_grant grant = { { 26, world_generation(26) }, { 26, world_generation(26) }, 0, 0 };
-	struct row row = other;
-	struct rsip_bind bind;
 	struct world w;
 	struct run run;
 
 	world_open(&w);
-	cr_assert(row_run(&w, PRIVATE, &of_grants, &run));
-	cr_assert(row_run(&w, PRIVATE, &other, &run));
-	cr_assert(row_run(&w, PRIVATE, &of_grants, &run));
-	/* the first bind ends: the grants name the other one */
-	world_bind(&w, 9, &bind);
-	bind.generation = 0;
-	world_bind_set(&w, 9, &bind);
-	cr_assert_eq(bpf_map__update_elem(w.skel->maps.rsip_grants, &key, sizeof(key), &grant, sizeof(grant), BPF_ANY), 0);
-	row.outcome = RSIP_OUT_ESP;
-	row.out = of_grants.out;
-	cr_expect(row_run(&w, PRIVATE, &row, &run));
-	cr_expect(row_run(&w, PRIVATE, &row, &run));
+	cr_expect(row_run(&w, PUBLIC, &of_nobody, &run));
+	cr_expect(row_run(&w, PRIVATE, &x1_sends, &run));
+	cr_expect_eq(x1(&w).mark[0], rsip_sent_mark(pkt_addr("Y"), htonl(7), 0));
+	cr_expect(row_run(&w, PUBLIC, &of_x1, &run));
+	forget_entries(&w);
+	cr_expect(row_run(&w, PRIVATE, &x1_sends, &run));
+	cr_expect(row_run(&w, PUBLIC, &of_nobody, &run));
+	forget_marks(&w);
+	cr_expect(row_run(&w, PRIVATE, &x1_sends, &run));
+	cr_expect(row_run(&w, PUBLIC, &of_x1, &run));
+	world_close(&w);
+}
+
+/* Two SPIs have marks, and those of AH and of other peers are others. covers: IN-12 */
+Test(outspi, two_marks)
+{
+	static const struct row rows[] = {
+		{ "ESP to Y", SEND("X1", "Y", "7"), RSIP_OUT_ESP, SENT("Y", "7") },
+		{ "AH to Y", "ip X1 > NA | ip NB > Y | ah 7", RSIP_OUT_AH, "eth n > y | ip NB > Y ttl 63 | ah 7" },
+		{ "ESP to Z", SEND("X1", "Z", "7"), RSIP_OUT_ESP, SENT("Z", "7") },
+	};
+	const __u32 marks[] = {
+		rsip_sent_mark(pkt_addr("Y"), htonl(7), 0), rsip_sent_mark(pkt_addr("Y"), htonl(7), RSIP_OUTSPI_AH),
+		rsip_sent_mark(pkt_addr("Z"), htonl(7), 0),
+	};
+	struct world w;
+	struct run run;
+
+	world_open(&w);
+	for (unsigned int i = 0; i < 6; i++) {
+		struct rsip_sender sent;
+
+		cr_assert(row_run(&w, PRIVATE, &rows[i % 3], &run));
+		sent = x1(&w);
+		cr_expect_eq(sent.mark[0], marks[i % 3], "packet %u", i);
+		cr_expect_eq(sent.mark[1], i ? marks[(i + 2) % 3] : 0, "packet %u", i);
+	}
+	/* neither of the two writes anything */
+	cr_assert(row_run(&w, PRIVATE, &rows[1], &run));
+	cr_assert(row_run(&w, PRIVATE, &rows[2], &run));
+	cr_assert(row_run(&w, PRIVATE, &rows[1], &run));
+	cr_expect_eq(x1(&w).mark[0], marks[2]);
+	world_close(&w);
+}
+
+/* Who takes an entry away clears the marks of its owner, whose next packet brings it back. covers: IN-12 */
+Test(outspi, taken_and_taken_back)
+{
+	struct world w;
+	struct run run;
+
+	world_open(&w);
+	cr_expect(row_run(&w, PRIVATE, &x1_sends, &run));
+	cr_expect(row_run(&w, PRIVATE, &x2_sends, &run));
+	cr_expect(row_run(&w, PUBLIC, &of_x2, &run));
+	cr_expect_eq(x1(&w).mark[0], 0);
+	cr_expect(row_run(&w, PRIVATE, &x1_sends, &run));
+	cr_expect(row_run(&w, PUBLIC, &of_x1, &run));
+	cr_expect(row_run(&w, PRIVATE, &x2_sends, &run));
+	cr_expect(row_run(&w, PUBLIC, &of_x2, &run));
+	world_close(&w);
+}
+
+/* An SPI whose mark would be 0, which is none, has one all the same. */
+Test(outspi, mark_of_zero)
+{
+	__be32 spi = rsip_sent_mark(pkt_addr("Y"), 0, 0);
+	struct world w;
+	struct run run;
+	struct frame f;
+
+	cr_assert_eq(rsip_sent_mark(pkt_addr("Y"), spi, 0), 1);
+	world_open(&w);
+	pkt_build(SEND("X1", "Y", "7"), &f);
+	memcpy(f.data + 14 + 20 + 20, &spi, sizeof(spi));
+	world_run(&w, PRIVATE, &f, &run);
+	cr_expect_eq(run.outcome, RSIP_OUT_ESP);
+	cr_expect_eq(x1(&w).mark[0], 1);
 	world_close(&w);
 }

@@ -36,7 +36,8 @@ static const char *const names[BPFMAP_COUNT] = {
 	[BPFMAP_DEVICES] = "rsip_devices",
 	[BPFMAP_NEXTHOPS] = "rsip_nexthops", [BPFMAP_ROUTES] = "rsip_routes",
 	[BPFMAP_EVENTS] = "rsip_events", [BPFMAP_COUNTERS] = "rsip_counters",
-	[BPFMAP_ECHOES] = "rsip_echoes", [BPFMAP_OUTSPIS] = "rsip_outspis", [BPFMAP_BUCKETS] = "rsip_buckets",
+	[BPFMAP_ECHOES] = "rsip_echoes", [BPFMAP_SENDERS] = "rsip_senders",
+	[BPFMAP_OUTSPIS] = "rsip_outspis", [BPFMAP_BUCKETS] = "rsip_buckets",
 	[BPFMAP_FRAGMENTS] = "rsip_fragments", [BPFMAP_SLOW] = "rsip_slow",
 };
 
@@ -181,11 +182,11 @@ static uint32_t bounded(uint64_t n)
  * B = max-bindings: an SPI takes two entries (ESP and AH), a bind may need two
  * grants (with and without a remote address), and a host at least one bind to
  * be of any use. A cookie for every fourth bind is generous: it lives as long
- * as an IKE SA, and most hosts have one. Remotes given by
- * name and peers that may begin IKE are no more. SPIs that hosts send with
- * stand in sets of four, two of them for a bind: so few sets are asked for more.
- * The pools of two configurations have room: a reload adds the new addresses
- * before it removes the old ones.
+ * as an IKE SA, and most hosts have one. Remotes given by name and peers that
+ * may begin IKE are no more. Places of senders are a power of two. SPIs that
+ * hosts send with stand in sets of four, two of them for a bind. The pools of
+ * two configurations have room: a reload adds the new addresses before it
+ * removes the old ones.
  */
 static void sizes(const struct config *config, uint32_t entries[static BPFMAP_COUNT])
 {
@@ -197,6 +198,8 @@ static void sizes(const struct config *config, uint32_t entries[static BPFMAP_CO
 	entries[BPFMAP_COOKIES] = bounded(binds / 4 > COOKIES_MIN ? binds / 4 : COOKIES_MIN);
 	entries[BPFMAP_REMOTES] = entries[BPFMAP_PEERS] = entries[BPFMAP_COOKIES];
 	entries[BPFMAP_OUTSPIS] = bounded(binds / 2 > RSIP_OUTSPI_SETS ? binds / 2 : RSIP_OUTSPI_SETS);
+	for (entries[BPFMAP_SENDERS] = 1; entries[BPFMAP_SENDERS] < binds && entries[BPFMAP_SENDERS] < RSIP_SENDERS_MAX;)
+		entries[BPFMAP_SENDERS] *= 2;
 	entries[BPFMAP_NEXTHOPS] = bounded(binds + NEXTHOP_PEERS);
 	entries[BPFMAP_ADDRESSES] = 2 * CONFIG_ADDRESSES_MAX + (uint32_t)config->private_count;
 }
@@ -269,6 +272,8 @@ static int map_arrays(struct bpfmaps *maps)
 
 	if (!err)
 		err = map_array(maps, BPFMAP_BINDS_RARE, sizeof(*maps->binds_rare), &maps->binds_rare);
+	if (!err)
+		err = map_array(maps, BPFMAP_SENDERS, sizeof(*maps->senders), &maps->senders);
 	if (!err)
 		err = map_array(maps, BPFMAP_NEXTHOPS, sizeof(*maps->nexthops), &maps->nexthops);
 	if (!err)
@@ -427,6 +432,8 @@ void bpfmaps_close(struct bpfmaps *maps)
 		munmap(maps->binds, mapping_size(maps, BPFMAP_BINDS, sizeof(*maps->binds)));
 	if (maps->binds_rare)
 		munmap(maps->binds_rare, mapping_size(maps, BPFMAP_BINDS_RARE, sizeof(*maps->binds_rare)));
+	if (maps->senders)
+		munmap(maps->senders, mapping_size(maps, BPFMAP_SENDERS, sizeof(*maps->senders)));
 	if (maps->nexthops)
 		munmap(maps->nexthops, mapping_size(maps, BPFMAP_NEXTHOPS, sizeof(*maps->nexthops)));
 	if (maps->routes)
@@ -457,6 +464,7 @@ struct rsip_bpf *bpfmaps_program_open(const struct bpfmaps *maps, const char *na
 		return NULL;
 	}
 	skeleton->rodata->outspi_sets = maps->entries[BPFMAP_OUTSPIS];
+	skeleton->rodata->sender_places = maps->entries[BPFMAP_SENDERS];
 	bpf_object__for_each_program(program, skeleton->obj)
 		bpf_program__set_autoload(program, !strcmp(bpf_program__name(program), name));
 	return skeleton;

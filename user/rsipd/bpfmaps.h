@@ -19,7 +19,8 @@ struct rsip_bpf;
 enum bpfmap {
 	BPFMAP_SPIS, BPFMAP_PORTS, BPFMAP_COOKIES, BPFMAP_BINDS, BPFMAP_BINDS_RARE, BPFMAP_CLIENTS, BPFMAP_GRANTS,
 	BPFMAP_REMOTES, BPFMAP_PEERS, BPFMAP_ADDRESSES, BPFMAP_REALM, BPFMAP_DEVICES, BPFMAP_NEXTHOPS, BPFMAP_ROUTES,
-	BPFMAP_EVENTS, BPFMAP_COUNTERS, BPFMAP_ECHOES, BPFMAP_OUTSPIS, BPFMAP_BUCKETS, BPFMAP_FRAGMENTS, BPFMAP_SLOW,
+	BPFMAP_EVENTS, BPFMAP_COUNTERS, BPFMAP_ECHOES, BPFMAP_SENDERS, BPFMAP_OUTSPIS, BPFMAP_BUCKETS, BPFMAP_FRAGMENTS,
+	BPFMAP_SLOW,
 	BPFMAP_COUNT
 };
 
@@ -28,6 +29,7 @@ struct bpfmaps {
 	uint32_t entries[BPFMAP_COUNT];
 	struct rsip_bind *binds;	/* mappings of the arrays of these names */
 	struct rsip_bind_rare *binds_rare;
+	struct rsip_sender *senders;
 	struct nexthop_slot *nexthops;
 	struct rsip_route *routes;
 	bool adopted;			/* they are an earlier daemon's, with what it put there */

@@ -27,6 +27,7 @@
 #include "rsipd/netlink.h"
 #include "rsipd/nexthop.h"
 #include "rsipd/peers.h"
+#include "rsipd/senders.h"
 #include "rsipd/slots.h"
 #include "rsipd/slowpath.h"
 #include "rsipd/table.h"
@@ -145,6 +146,7 @@ static uint32_t slot_of(const struct datapath *dp, const struct bind_slot *b)
 /* From here on no packet uses the bind. */
 static void bind_stop(const struct datapath *dp, const struct bind_slot *b)
 {
+	senders_remove(dp->maps, slot_of(dp, b));
 	__atomic_store_n(&dp->maps->binds[slot_of(dp, b)].generation, 0, __ATOMIC_SEQ_CST);
 }
 
@@ -413,14 +415,17 @@ static void bind_start(const struct datapath *dp, const struct bind_slot *b, con
 		want_rare.cookies = is_rare.cookies;	/* it may learn one at any moment */
 		want_rare.query_second = is_rare.query_second;
 		want_rare.queries = is_rare.queries;
-		if (!memcmp(&is, &want, sizeof(want)) && !memcmp(&is_rare, &want_rare, sizeof(want_rare)))
+		if (!memcmp(&is, &want, sizeof(want)) && !memcmp(&is_rare, &want_rare, sizeof(want_rare))) {
+			senders_put(dp->maps, slot_of(dp, b));
 			return;
+		}
 		bind_stop(dp, b);
 	}
 	want.generation = 0;
 	*rare = want_rare;
 	*to = want;
 	__atomic_store_n(&to->generation, b->grantee.target.generation, __ATOMIC_RELEASE);
+	senders_put(dp->maps, slot_of(dp, b));
 }
 
 static void host_join(struct host *host, struct bind_slot *b)
@@ -439,6 +444,7 @@ static void host_leave(struct bind_slot *b)
 
 static void slot_free(struct datapath *dp, struct bind_slot *b)
 {
+	senders_remove(dp->maps, slot_of(dp, b));
 	memset(&dp->maps->binds[slot_of(dp, b)], 0, sizeof(struct rsip_bind));
 	memset(&dp->maps->binds_rare[slot_of(dp, b)], 0, sizeof(struct rsip_bind_rare));
 	b->grantee.target.generation = 0;
@@ -560,13 +566,16 @@ static struct bind_slot *bind_of(const struct datapath *dp, const struct datapat
 
 void datapath_bind_extend(struct datapath *dp, const struct datapath_bind *bind)
 {
-	if (bind_of(dp, bind))
-		dp->maps->binds[bind->slot].ends = clock_tick_at(dp->clock, bind->ends);
+	if (!bind_of(dp, bind))
+		return;
+	dp->maps->binds[bind->slot].ends = clock_tick_at(dp->clock, bind->ends);
+	senders_put(dp->maps, bind->slot);
 }
 
 void datapath_bind_remove(struct datapath *dp, const struct datapath_bind *bind)
 {
 	struct bind_slot *b = bind_of(dp, bind);
+	struct host *host;
 
 	if (!b)
 		return;
@@ -578,8 +587,11 @@ void datapath_bind_remove(struct datapath *dp, const struct datapath_bind *bind)
 	if (dp->maps->binds_rare[bind->slot].cookies != cookie_count(learn_cookies(dp->learn), bind->slot))
 		drain(dp);
 	learn_bind_ended(dp->learn, bind->slot);
+	host = b->host;
 	host_leave(b);
 	slot_free(dp, b);
+	if (host && host->slots)
+		senders_put(dp->maps, slot_of(dp, host->slots));
 }
 
 /* --- devices ------------------------------------------------------------------------------------------ */
@@ -854,6 +866,7 @@ int datapath_settle(struct datapath *dp)
 	}
 	if (dp->adopt) {
 		adopt_sweep(dp->adopt, slot_lives, dp);
+		senders_sweep(dp->maps);
 		addresses_sweep(dp->maps, dp->config);
 		learn_adopt(dp->learn, now);
 		peers_settle(dp->peers);
