@@ -124,7 +124,7 @@ static void add_bind(const struct table *t, uint32_t i)
 		.tunnel = RSIP_TUNNEL_IPIP, .ipsec = true, .ends = now_ms() + 86400000, .ports = &port,
 		.spis = &spi, .spi_count = 1,
 	};
-	int err = i < BENCH_HOSTS ? datapath_client_add(t->dp, host, bind.gateway, i + 1) : 0;
+	int err = datapath_client_add(t->dp, host, bind.gateway, i + 1);
 
 	if (!err)
 		err = datapath_bind_add(t->dp, &bind);
