@@ -16,9 +16,12 @@
 #include <time.h>
 #include <unistd.h>
 
+#include <bpf/bpf.h>
 #include <criterion/criterion.h>
 #include <linux/if_ether.h>
 #include <linux/if_packet.h>
+
+#include <rsip/datapath.h>
 
 #define PATIENCE_MS	30000
 #define FRAME_MS	5000
@@ -212,6 +215,33 @@ struct config *net_config(void)
 		.datapath = { .mode = CONFIG_MODE_AUTO, .pin = "/sys/fs/bpf/rsip", .max_bindings = 64 },
 	};
 	return &config;
+}
+
+int net_map(const char *name)
+{
+	char path[128];
+	int fd;
+
+	snprintf(path, sizeof(path), "/sys/fs/bpf/rsip/" RSIP_LAYOUT "/%s", name);
+	fd = bpf_obj_get(path);
+	cr_assert_geq(fd, 0, "%s: %s", path, strerror(errno));
+	return fd;
+}
+
+void net_get(const char *name, const void *key, void *value)
+{
+	int fd = net_map(name);
+
+	cr_assert_eq(bpf_map_lookup_elem(fd, key, value), 0, "%s: not there", name);
+	close(fd);
+}
+
+void net_put(const char *name, const void *key, const void *value)
+{
+	int fd = net_map(name);
+
+	cr_assert_eq(bpf_map_update_elem(fd, key, value, BPF_ANY), 0, "%s", name);
+	close(fd);
 }
 
 __be32 net_addr(const char *text)

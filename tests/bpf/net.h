@@ -56,5 +56,11 @@ bool net_until(void (*step)(void *arg), bool (*done)(void *arg), void *arg);
 /* A configuration with lan0 and wan0, a pool of 203.0.113.10 and .11, and room for 64 binds. */
 struct config *net_config(void);
 
+/* A map that the gateway of that configuration has pinned; the test fails if it is not there. To be closed. */
+int net_map(const char *name);
+/* One element that is there; one that may be. */
+void net_get(const char *name, const void *key, void *value);
+void net_put(const char *name, const void *key, const void *value);
+
 __be32 net_addr(const char *text);
 void net_mac(const char *text, uint8_t out[static 6]);

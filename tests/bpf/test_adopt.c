@@ -103,56 +103,25 @@ static char *dump(void)
 	return text;
 }
 
-static int map(const char *name)
-{
-	char path[128];
-	int fd;
-
-	snprintf(path, sizeof(path), FOLDER "/%s", name);
-	fd = bpf_obj_get(path);
-	cr_assert_geq(fd, 0, "%s", path);
-	return fd;
-}
-
 static struct rsip_bind slot(uint32_t at)
 {
 	struct rsip_bind value;
-	int fd = map("rsip_binds");
 
-	cr_assert_eq(bpf_map_lookup_elem(fd, &at, &value), 0);
-	close(fd);
+	net_get("rsip_binds", &at, &value);
 	return value;
 }
 
 static struct rsip_bind_rare rare(uint32_t at)
 {
 	struct rsip_bind_rare value;
-	int fd = map("rsip_binds_rare");
 
-	cr_assert_eq(bpf_map_lookup_elem(fd, &at, &value), 0);
-	close(fd);
+	net_get("rsip_binds_rare", &at, &value);
 	return value;
-}
-
-static void put(const char *name, const void *key, const void *value)
-{
-	int fd = map(name);
-
-	cr_assert_eq(bpf_map_update_elem(fd, key, value, BPF_ANY), 0);
-	close(fd);
-}
-
-static void get(const char *name, const void *key, void *value)
-{
-	int fd = map(name);
-
-	cr_assert_eq(bpf_map_lookup_elem(fd, key, value), 0, "%s: not there", name);
-	close(fd);
 }
 
 static void drop(const char *name, const void *key)
 {
-	int fd = map(name);
+	int fd = net_map(name);
 
 	cr_assert_eq(bpf_map_delete_elem(fd, key), 0);
 	close(fd);
@@ -212,7 +181,7 @@ Test(adopt, what_is_missing_comes)
 
 	datapath_close(dp);
 	third.nexthop = 0;
-	put("rsip_binds", &binds[3].slot, &third);
+	net_put("rsip_binds", &binds[3].slot, &third);
 	drop("rsip_spis", &spi);
 	drop("rsip_ports", &port);
 	drop("rsip_grants", &pair);
@@ -220,11 +189,11 @@ Test(adopt, what_is_missing_comes)
 	cr_assert_eq(datapath_open(config, &dp), 0);
 	add_all();
 	cr_assert_eq(datapath_settle(dp), 0);
-	get("rsip_spis", &spi, &to);
+	net_get("rsip_spis", &spi, &to);
 	cr_expect_eq(to.bind, binds[0].slot);
-	get("rsip_ports", &port, &to);
+	net_get("rsip_ports", &port, &to);
 	cr_expect_eq(to.bind, binds[2].slot);
-	get("rsip_grants", &pair, &grant);
+	net_get("rsip_grants", &pair, &grant);
 	cr_expect_eq(grant.ipsec.bind, binds[0].slot);
 	cr_expect_eq(grant.flags, RSIP_GRANT_BY_REMOTE);
 	/* An earlier daemon was on its way to lead the host elsewhere: all its binds go one way. */
@@ -239,14 +208,14 @@ Test(adopt, what_does_not_live_on_goes)
 	const struct rsip_target nowhere = { 1, 77 };
 	int fd;
 
-	put("rsip_spis", &stale, &nowhere);
+	net_put("rsip_spis", &stale, &nowhere);
 	cr_assert_eq(datapath_client_add(dp, net_addr(X1), net_addr(NA), 1001), 0);
 	cr_assert_eq(datapath_bind_add(dp, &binds[0]), 0);
 	cr_assert_eq(datapath_settle(dp), 0);
 	for (uint32_t i = 1; i < BINDS; i++)
 		cr_expect_eq(slot(binds[i].slot).generation, 0, "bind %u", i);
 	cr_expect_neq(slot(binds[0].slot).generation, 0);
-	fd = map("rsip_spis");
+	fd = net_map("rsip_spis");
 	for (unsigned int count = 0, err = 0; !err; count++) {
 		struct rsip_spi_key key;
 
@@ -254,7 +223,7 @@ Test(adopt, what_does_not_live_on_goes)
 		cr_expect(!err || count == 6, "%u SPIs", count);
 	}
 	close(fd);
-	fd = map("rsip_clients");
+	fd = net_map("rsip_clients");
 	cr_expect_neq(bpf_map_lookup_elem(fd, &(__be32){ net_addr(X2) }, &(struct rsip_client){ 0 }), 0);
 	close(fd);
 	/* Their slots are free for others. */
@@ -289,13 +258,13 @@ Test(adopt, cookies_live_on_and_end_with_their_bind)
 	const struct rsip_cookie_key gone = { .cookie = { 9 }, .addr = net_addr(NB), .port = htons(500) };
 	struct rsip_cookie cookie = { .target = { binds[0].slot, slot(binds[0].slot).generation }, .peer = net_addr(Y) };
 	struct rsip_bind_rare with = rare(binds[0].slot);
-	int fd = map("rsip_cookies");
+	int fd = net_map("rsip_cookies");
 
 	with.cookies = 1;
-	put("rsip_binds_rare", &binds[0].slot, &with);
-	put("rsip_cookies", &key, &cookie);
+	net_put("rsip_binds_rare", &binds[0].slot, &with);
+	net_put("rsip_cookies", &key, &cookie);
 	cookie.target.generation ^= 1 << 30;
-	put("rsip_cookies", &gone, &cookie);
+	net_put("rsip_cookies", &gone, &cookie);
 	add_all();
 	cr_assert_eq(datapath_settle(dp), 0);
 	cr_expect_eq(bpf_map_lookup_elem(fd, &key, &cookie), 0);

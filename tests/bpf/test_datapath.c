@@ -51,23 +51,12 @@ TestSuite(datapath, .init = open_one, .fini = close_one);
 
 /* --- maps as a whole ------------------------------------------------------------------- */
 
-static int map(const char *name)
-{
-	char path[128];
-	int fd;
-
-	snprintf(path, sizeof(path), FOLDER "/%s", name);
-	fd = bpf_obj_get(path);
-	cr_assert_geq(fd, 0, "%s: %s", path, strerror(errno));
-	return fd;
-}
-
 /* Exactly these elements: `size` bytes each, key first. */
 static void expect_map(const char *name, const void *elements, size_t count, size_t key_size, size_t size)
 {
 	uint8_t key[64], value[64];
 	size_t found = 0;
-	int fd = map(name);
+	int fd = net_map(name);
 
 	for (size_t i = 0; i < count; i++) {
 		const uint8_t *element = (const uint8_t *)elements + i * size;
@@ -109,20 +98,16 @@ struct cookie_element {
 static struct rsip_bind slot(uint32_t at)
 {
 	struct rsip_bind value;
-	int fd = map("rsip_binds");
 
-	cr_assert_eq(bpf_map_lookup_elem(fd, &at, &value), 0);
-	close(fd);
+	net_get("rsip_binds", &at, &value);
 	return value;
 }
 
 static struct rsip_bind_rare rare(uint32_t at)
 {
 	struct rsip_bind_rare value;
-	int fd = map("rsip_binds_rare");
 
-	cr_assert_eq(bpf_map_lookup_elem(fd, &at, &value), 0);
-	close(fd);
+	net_get("rsip_binds_rare", &at, &value);
 	return value;
 }
 
@@ -145,7 +130,7 @@ static struct rsip_client client(const char *addr)
 {
 	struct rsip_client value = { 0 };
 	__be32 key = net_addr(addr);
-	int fd = map("rsip_clients");
+	int fd = net_map("rsip_clients");
 
 	bpf_map_lookup_elem(fd, &key, &value);
 	close(fd);
@@ -248,7 +233,7 @@ Test(datapath, what_no_peer_can_be)
 	};
 	struct config changed = *config;
 	struct rsip_realm got;
-	int fd = map("rsip_realm");
+	int fd = net_map("rsip_realm");
 
 	changed.local_networks = networks;
 	changed.local_network_count = 2;
@@ -269,7 +254,7 @@ Test(datapath, address_of_the_gateway_itself_is_shared)
 	config->pools[0].gateway_address = true;
 	cr_assert_eq(datapath_open(config, &dp), 0);
 	cr_assert_eq(datapath_settle(dp), 0);
-	fd = map("rsip_addresses");
+	fd = net_map("rsip_addresses");
 	cr_assert_eq(bpf_map_lookup_elem(fd, &key, &value), 0);
 	cr_expect_eq(value.flags, RSIP_ADDRESS_POOL | RSIP_ADDRESS_SHARED);
 	close(fd);
@@ -329,7 +314,7 @@ Test(datapath, sizes_follow_the_configuration)
 	for (size_t i = 0; i < sizeof(wanted) / sizeof(wanted[0]); i++) {
 		struct bpf_map_info info = { 0 };
 		__u32 len = sizeof(info);
-		int fd = map(wanted[i].name);
+		int fd = net_map(wanted[i].name);
 
 		cr_assert_eq(bpf_obj_get_info_by_fd(fd, &info, &len), 0);
 		cr_expect_eq(info.max_entries, wanted[i].entries, "%s", wanted[i].name);
@@ -546,7 +531,7 @@ Test(datapath, bind_of_many_spis)
 	bind.spis = many;
 	bind.spi_count = 1000;
 	add(&bind);
-	fd = map("rsip_spis");
+	fd = net_map("rsip_spis");
 	for (int err = bpf_map_get_next_key(fd, NULL, key); !err; err = bpf_map_get_next_key(fd, key, key))
 		found++;
 	close(fd);
@@ -776,7 +761,7 @@ static void learn(const struct rsip_target *to, uint32_t n)
 	struct rsip_cookie value = { .target = *to, .peer = net_addr(Y), .used = 1 };
 	struct rsip_cookie_key key = cookie_key(n);
 	struct rsip_bind_rare bind = rare(to->bind);
-	int fd = map("rsip_cookies"), binds = map("rsip_binds_rare");
+	int fd = net_map("rsip_cookies"), binds = net_map("rsip_binds_rare");
 
 	cr_assert_eq(bpf_map_update_elem(fd, &key, &value, BPF_NOEXIST), 0);
 	bind.cookies++;
@@ -814,7 +799,7 @@ static bool in_map(uint32_t n)
 {
 	struct rsip_cookie_key key = cookie_key(n);
 	struct rsip_cookie value;
-	int fd = map("rsip_cookies"), err = bpf_map_lookup_elem(fd, &key, &value);
+	int fd = net_map("rsip_cookies"), err = bpf_map_lookup_elem(fd, &key, &value);
 
 	close(fd);
 	return !err;
@@ -893,7 +878,7 @@ Test(datapath, cookie_taken_over_stays)
 	learn(&to, 1);
 	datapath_tick(dp, 1000);
 	value.target = target(&other);
-	fd = map("rsip_cookies");
+	fd = net_map("rsip_cookies");
 	bpf_map_update_elem(fd, &key, &value, BPF_EXIST);
 	close(fd);
 	datapath_bind_remove(dp, &bind);
@@ -905,7 +890,7 @@ Test(datapath, cookie_of_an_ended_bind_is_swept)
 	struct rsip_cookie_key key = cookie_key(9);
 	struct rsip_cookie value = { .target = { 3, 12345 }, .peer = net_addr(Y) };
 	struct rsip_cookie beyond = { .target = { 1 << 30, 1 }, .peer = net_addr(Y) };
-	int fd = map("rsip_cookies");
+	int fd = net_map("rsip_cookies");
 
 	bpf_map_update_elem(fd, &key, &value, BPF_ANY);
 	key = cookie_key(10);
@@ -930,7 +915,7 @@ Test(datapath, idle_cookie_goes_after_a_day_and_a_used_one_stays)
 	for (unsigned int h = 0; h < 27; h++) {
 		struct rsip_cookie_key key = cookie_key(2);
 		struct rsip_cookie value = { .target = to, .peer = net_addr(Y), .used = 1 };
-		int fd = map("rsip_cookies");
+		int fd = net_map("rsip_cookies");
 
 		bpf_map_update_elem(fd, &key, &value, BPF_EXIST);
 		close(fd);
@@ -1057,7 +1042,7 @@ Test(datapath, peer_rekeys_with_the_only_host_it_has)
 /* covers: ADM-05 */
 Test(datapath, counters_are_summed_over_cpus)
 {
-	int cpus = libbpf_num_possible_cpus(), fd = map("rsip_counters");
+	int cpus = libbpf_num_possible_cpus(), fd = net_map("rsip_counters");
 	struct rsip_counter *values = calloc((size_t)cpus, sizeof(*values)), got[RSIP_OUTCOME_COUNT];
 	__u32 last = RSIP_OUTCOME_COUNT - 1;
 

@@ -1,16 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* What the daemon puts into rsip_senders: who stands in which place, while binds come, go and live on. */
 #include <arpa/inet.h>
-#include <stdio.h>
-#include <unistd.h>
-
-#include <bpf/bpf.h>
 #include <criterion/criterion.h>
 
 #include "net.h"
 #include "rsipd/datapath.h"
 
-#define FOLDER	"/sys/fs/bpf/rsip/" RSIP_LAYOUT
 #define X1	"10.0.0.5"
 #define X2	"10.0.0.6"
 #define X1B	"10.0.0.69"	/* 64 further: the same place as X1 */
@@ -42,44 +37,27 @@ static void close_one(void)
 
 TestSuite(senders, .init = open_one, .fini = close_one);
 
-static int map(const char *name)
-{
-	char path[128];
-	int fd;
-
-	snprintf(path, sizeof(path), FOLDER "/%s", name);
-	fd = bpf_obj_get(path);
-	cr_assert_geq(fd, 0, "%s", path);
-	return fd;
-}
-
 static struct rsip_sender sender_at(const char *host)
 {
 	__u32 place = rsip_sender_place(ntohl(net_addr(host)), PLACES);
 	struct rsip_sender sender;
-	int fd = map("rsip_senders");
 
-	cr_assert_eq(bpf_map_lookup_elem(fd, &place, &sender), 0);
-	close(fd);
+	net_get("rsip_senders", &place, &sender);
 	return sender;
 }
 
 static void sender_set(const char *host, const struct rsip_sender *sender)
 {
 	__u32 place = rsip_sender_place(ntohl(net_addr(host)), PLACES);
-	int fd = map("rsip_senders");
 
-	cr_assert_eq(bpf_map_update_elem(fd, &place, sender, BPF_ANY), 0);
-	close(fd);
+	net_put("rsip_senders", &place, sender);
 }
 
 static __u32 ends_of(const struct datapath_bind *bind)
 {
 	struct rsip_bind value;
-	int fd = map("rsip_binds");
 
-	cr_assert_eq(bpf_map_lookup_elem(fd, &bind->slot, &value), 0);
-	close(fd);
+	net_get("rsip_binds", &bind->slot, &value);
 	return value.ends;
 }
 

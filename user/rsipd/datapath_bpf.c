@@ -22,6 +22,7 @@
 #include "rsipd/attach.h"
 #include "rsipd/bpfmaps.h"
 #include "rsipd/clock.h"
+#include "rsipd/entries.h"
 #include "rsipd/grants.h"
 #include "rsipd/learn.h"
 #include "rsipd/netlink.h"
@@ -65,6 +66,7 @@ struct datapath {
 	struct ring_buffer *events;
 	uint32_t *private_ifindex;	/* of the private interfaces, in their order */
 	struct table hosts_by_addr;
+	struct entries entries;
 	struct grants grants;
 	struct host *hosts;
 	struct host *told;		/* that violations of are not told for now; the first is due first */
@@ -168,118 +170,6 @@ void datapath_client_remove(struct datapath *dp, __be32 client)
 	table_remove(&dp->hosts_by_addr, &host->by_addr);
 	DL_DELETE(dp->hosts, host);
 	free(host);
-}
-
-/* --- demultiplexing entries --------------------------------------------------------------------- */
-
-static void port_key(unsigned int i, void *key, const void *arg)
-{
-	const struct datapath_bind *bind = arg;
-
-	*(struct rsip_port_key *)key = (struct rsip_port_key){
-		.addr = bind->addr, .port = htons(msg_port_at(bind->ports, i)),
-	};
-}
-
-struct remotes {
-	struct rsip_target target;
-	const __be32 *addrs;
-};
-
-/* Each SPI twice: for ESP and for AH. */
-static void spi_key(unsigned int i, void *key, const void *arg)
-{
-	const struct datapath_bind *bind = arg;
-
-	*(struct rsip_spi_key *)key = (struct rsip_spi_key){
-		.addr = bind->addr, .spi = htonl(bind->spis[i / 2]), .proto = i % 2 ? RSIP_PROTO_AH : RSIP_PROTO_ESP,
-	};
-}
-
-static void remote_key(unsigned int i, void *key, const void *arg)
-{
-	const struct remotes *of = arg;
-
-	*(struct rsip_remote_key *)key = (struct rsip_remote_key){ .bind = of->target, .addr = of->addrs[i] };
-}
-
-static unsigned int port_count(const struct datapath_bind *bind)
-{
-	bool named = bind->ports && (bind->ports->form == MSG_RUN || bind->ports->form == MSG_LIST);
-
-	/* Port 500 of a listener is several hosts': rsip_peers tells them apart. */
-	return named && !bind->ike_listen ? bind->ports->count : 0;
-}
-
-static size_t peer_count(const struct datapath_bind *bind)
-{
-	if (!bind->ike_listen)
-		return 0;
-	return bind->remote_count ? bind->remote_count : 1;
-}
-
-static void peers_remove(const struct datapath *dp, const struct datapath_bind *bind, struct rsip_target target)
-{
-	for (size_t i = 0; i < peer_count(bind); i++)
-		peers_unlisten(dp->peers, datapath_bind_remote(bind, i), bind->addr, target);
-}
-
-static int peers_add(const struct datapath *dp, const struct datapath_bind *bind, struct rsip_target target)
-{
-	int err = 0;
-
-	for (size_t i = 0; i < peer_count(bind) && !err; i++)
-		err = peers_listen(dp->peers, datapath_bind_remote(bind, i), bind->addr, target);
-	return err;
-}
-
-static uint32_t entry_count(const struct datapath_bind *bind)
-{
-	return port_count(bind) + 2u * bind->spi_count + (uint32_t)bind->remote_count;
-}
-
-/* In the maps where an entry is the bind's alone. */
-static int own_entries_add(const struct datapath *dp, const struct datapath_bind *bind, struct rsip_target target)
-{
-	const struct remotes remotes = { target, bind->remotes };
-	int err = bpfmaps_update(dp->maps->fd[BPFMAP_PORTS], sizeof(struct rsip_port_key), port_count(bind),
-				 port_key, bind, &target, sizeof(target));
-
-	if (!err)
-		err = bpfmaps_update(dp->maps->fd[BPFMAP_SPIS], sizeof(struct rsip_spi_key), 2u * bind->spi_count,
-				     spi_key, bind, &target, sizeof(target));
-	if (!err)
-		err = bpfmaps_update(dp->maps->fd[BPFMAP_REMOTES], sizeof(struct rsip_remote_key),
-				     (unsigned int)bind->remote_count, remote_key, &remotes, &(__u32){ 1 }, sizeof(__u32));
-	return err;
-}
-
-/* `known`: so many of its own entries are there already. */
-static int entries_add(const struct datapath *dp, const struct datapath_bind *bind, struct rsip_target target,
-		       uint32_t known)
-{
-	int err = 0;
-
-	if (known != entry_count(bind))
-		err = own_entries_add(dp, bind, target);
-	if (!err)
-		err = peers_add(dp, bind, target);
-	if (!err && bind->whole)
-		err = addresses_lend(dp->maps, bind->addr, target);
-	return err;
-}
-
-static void entries_remove(const struct datapath *dp, const struct datapath_bind *bind, struct rsip_target target)
-{
-	const struct remotes remotes = { target, bind->remotes };
-
-	bpfmaps_delete(dp->maps->fd[BPFMAP_PORTS], sizeof(struct rsip_port_key), port_count(bind), port_key, bind);
-	bpfmaps_delete(dp->maps->fd[BPFMAP_SPIS], sizeof(struct rsip_spi_key), 2u * bind->spi_count, spi_key, bind);
-	bpfmaps_delete(dp->maps->fd[BPFMAP_REMOTES], sizeof(struct rsip_remote_key),
-		       (unsigned int)bind->remote_count, remote_key, &remotes);
-	peers_remove(dp, bind, target);
-	if (bind->whole)
-		addresses_lend(dp->maps, bind->addr, (struct rsip_target){ 0 });
 }
 
 /* --- events ----------------------------------------------------------------------------------------- */
@@ -544,11 +434,11 @@ int datapath_bind_add(struct datapath *dp, struct datapath_bind *bind)
 		dp->generation += dp->generation == UINT32_MAX ? 2 : 1;
 		b = slot_fill(dp, bind, dp->generation);
 	}
-	err = entries_add(dp, bind, b->grantee.target, known);
+	err = entries_add(&dp->entries, bind, b->grantee.target, known);
 	if (!err)
 		err = grants_join(&dp->grants, &b->grantee, bind);
 	if (err) {
-		entries_remove(dp, bind, b->grantee.target);
+		entries_remove(&dp->entries, bind, b->grantee.target);
 		slot_free(dp, b);
 		return err;
 	}
@@ -582,7 +472,7 @@ void datapath_bind_remove(struct datapath *dp, const struct datapath_bind *bind)
 	/* First the grants, so that another bind of the host takes over without a gap. */
 	grants_leave(&dp->grants, &b->grantee);
 	bind_stop(dp, b);
-	entries_remove(dp, bind, b->grantee.target);
+	entries_remove(&dp->entries, bind, b->grantee.target);
 	/* Cookies that the data plane counted and this process has not heard of wait in the ring. */
 	if (dp->maps->binds_rare[bind->slot].cookies != cookie_count(learn_cookies(dp->learn), bind->slot))
 		drain(dp);
@@ -779,6 +669,7 @@ static int open_parts(struct datapath *dp)
 	dp->binds = calloc(maps->entries[BPFMAP_BINDS], sizeof(*dp->binds));
 	dp->peers = peers_new(maps, dp->config->datapath.peer_rekey);
 	dp->learn = dp->peers ? learn_new(maps, dp->peers) : NULL;
+	dp->entries = (struct entries){ maps, dp->peers };
 	if (err || !dp->binds || !dp->learn)
 		return -ENOMEM;
 	err = find_interfaces(dp);
