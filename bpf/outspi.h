@@ -14,11 +14,17 @@
 /* Of the map, as it was made. */
 const volatile __u32 outspi_sets = RSIP_OUTSPI_SETS;
 
-static __always_inline struct rsip_outspi_set *outspi_set(__be32 addr, __be32 peer, __be32 spi)
-{
-	__u32 set = rsip_outspi_set(addr, peer, spi, outspi_sets);
+struct outspi_place {		/* where an SPI is, or goes */
+	struct rsip_outspi_set *a, *b;
+};
 
-	return bpf_map_lookup_elem(&rsip_outspis, &set);
+static __always_inline bool outspi_place(__be32 addr, __be32 peer, __be32 spi, struct outspi_place *place)
+{
+	struct rsip_outspi_sets sets = rsip_outspi_sets(addr, peer, spi, outspi_sets);
+
+	place->a = bpf_map_lookup_elem(&rsip_outspis, &sets.set[0]);
+	place->b = bpf_map_lookup_elem(&rsip_outspis, &sets.set[1]);
+	return place->a && place->b;
 }
 
 static __always_inline __u32 outspi_ah(const struct packet *p)
@@ -39,21 +45,43 @@ static __always_inline struct rsip_outspi *outspi_way(struct rsip_outspi_set *se
 	return NULL;
 }
 
+static __always_inline struct rsip_outspi *outspi_entry(const struct outspi_place *place, __be32 peer, __be32 spi, __u32 ah)
+{
+	struct rsip_outspi *way = outspi_way(place->a, peer, spi, ah);
+
+	return way ? way : outspi_way(place->b, peer, spi, ah);
+}
+
 /* The bind that last sent with the SPI that is quoted, if it lasts. */
 static __always_inline bool outspi_find(const struct packet *p, struct lease *lease)
 {
-	struct rsip_outspi_set *set = outspi_set(p->ip.src, p->ip.dst, p->spi);
-	struct rsip_outspi *way = set ? outspi_way(set, p->ip.dst, p->spi, outspi_ah(p)) : NULL;
+	struct outspi_place place;
+	struct rsip_outspi *way;
 
+	if (!outspi_place(p->ip.src, p->ip.dst, p->spi, &place))
+		return false;
+	way = outspi_entry(&place, p->ip.dst, p->spi, outspi_ah(p));
 	if (!way)
 		return false;
 	return lease_of((struct rsip_target){ way->bind & ~RSIP_OUTSPI_AH, way->generation }, lease) &&
 	       lease->bind->addr == p->ip.src;
 }
 
-/* Where a new entry goes: to what is free, or in place of another. */
-static __always_inline struct rsip_outspi *outspi_room(struct rsip_outspi_set *set, __be32 spi)
+static __always_inline __u32 outspi_free(const struct rsip_outspi_set *set)
 {
+	__u32 count = 0;
+
+#pragma unroll
+	for (int i = 0; i < RSIP_OUTSPI_WAYS; i++)
+		count += !set->way[i].generation;
+	return count;
+}
+
+/* Where a new entry goes: to what is free, or in place of another. */
+static __always_inline struct rsip_outspi *outspi_room(const struct outspi_place *place, __be32 spi)
+{
+	struct rsip_outspi_set *set = outspi_free(place->b) > outspi_free(place->a) ? place->b : place->a;
+
 #pragma unroll
 	for (int i = 0; i < RSIP_OUTSPI_WAYS; i++) {
 		if (!set->way[i].generation)
@@ -93,16 +121,16 @@ RARE int outspi_enter(__u32 addr, __u32 peer, __u32 spi, __u32 bind)
 {
 	__u32 slot = bind & ~RSIP_OUTSPI_AH;
 	const struct rsip_bind *of = bpf_map_lookup_elem(&rsip_binds, &slot);
-	struct rsip_outspi_set *set = outspi_set(addr, peer, spi);
+	struct outspi_place place;
 	struct rsip_outspi *way;
 
-	if (!of || !set)
+	if (!of || !outspi_place(addr, peer, spi, &place))
 		return RSIP_ERROR;
-	way = outspi_way(set, peer, spi, bind & RSIP_OUTSPI_AH);
+	way = outspi_entry(&place, peer, spi, bind & RSIP_OUTSPI_AH);
 	if (way && way->bind == bind && way->generation == of->generation)
 		return RSIP_GO_ON;
 	if (!way)
-		way = outspi_room(set, spi);
+		way = outspi_room(&place, spi);
 	if (way->generation)
 		outspi_leave(way);
 	outspi_write(way, peer, spi, bind, of->generation);

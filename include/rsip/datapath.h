@@ -278,7 +278,7 @@ struct rsip_outspi {
 	__u32  generation;	/* 0: free */
 };
 
-struct rsip_outspi_set {	/* value of rsip_outspis, by rsip_outspi_set() */
+struct rsip_outspi_set {	/* value of rsip_outspis, by rsip_outspi_sets() */
 	struct rsip_outspi way[4];
 };
 
@@ -286,12 +286,18 @@ struct rsip_outspi_set {	/* value of rsip_outspis, by rsip_outspi_set() */
 #define RSIP_OUTSPI_WAYS	4
 #define RSIP_OUTSPI_SETS	1024	/* at least */
 
-/* Of so many sets the one for an SPI used from Nb towards Y. */
-static inline __u32 rsip_outspi_set(__be32 addr, __be32 peer, __be32 spi, __u32 sets)
-{
-	__u32 mix = ((__u32)spi ^ (__u32)peer * 2246822519u ^ (__u32)addr) * 2654435761u;
+/* Of so many sets the two for an SPI used from Nb towards Y: it goes to the one that has more room. */
+struct rsip_outspi_sets {
+	__u32 set[2];
+};
 
-	return (__u32)((__u64)mix * sets >> 32);
+static inline struct rsip_outspi_sets rsip_outspi_sets(__be32 addr, __be32 peer, __be32 spi, __u32 sets)
+{
+	__u32 mix = (__u32)spi ^ (__u32)peer * 2246822519u ^ (__u32)addr;
+
+	return (struct rsip_outspi_sets){ {
+		(__u32)((__u64)(mix * 2654435761u) * sets >> 32), (__u32)((__u64)(mix * 3266489917u) * sets >> 32),
+	} };
 }
 
 struct rsip_bucket {		/* value of rsip_buckets, per CPU: ICMP errors that N may still send */

@@ -130,3 +130,59 @@ Test(outspi, mark_of_zero)
 	cr_expect_eq(x1(&w).mark[0], 1);
 	world_close(&w);
 }
+
+static struct rsip_outspi_set set_at(struct world *w, __u32 at)
+{
+	struct rsip_outspi_set set;
+
+	cr_assert_eq(bpf_map__lookup_elem(w->skel->maps.rsip_outspis, &at, sizeof(at), &set, sizeof(set), 0), 0);
+	return set;
+}
+
+/* In so many ways of a set stand others. */
+static void fill_set(struct world *w, __u32 at, int ways)
+{
+	struct rsip_outspi_set set = { 0 };
+
+	for (int i = 0; i < ways; i++)
+		set.way[i] = (struct rsip_outspi){ pkt_addr("Z"), htonl(100 + (__u32)i), 2, world_generation(2) };
+	cr_assert_eq(bpf_map__update_elem(w->skel->maps.rsip_outspis, &at, sizeof(at), &set, sizeof(set), 0), 0);
+}
+
+/* Of its two sets it goes to the one with more room, and is found in either; when both are full, another gives way. */
+/* covers: IN-12 SEC-07 */
+Test(outspi, two_sets)
+{
+	static const struct {
+		int others[2];		/* in the first set and in the second */
+		int set, way;		/* where it goes */
+	} cases[] = {
+		{ { 0, 0 }, 0, 0 }, { { 2, 2 }, 0, 2 }, { { 2, 1 }, 1, 1 }, { { 1, 2 }, 0, 1 },
+		{ { 4, 0 }, 1, 0 }, { { 4, 3 }, 1, 3 }, { { 3, 4 }, 0, 3 }, { { 4, 4 }, 0, 7 & 3 },
+	};
+	struct world w;
+	struct run run;
+
+	world_open(&w);
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct rsip_outspi_sets sets = rsip_outspi_sets(pkt_addr("NB"), pkt_addr("Y"), htonl(7), RSIP_OUTSPI_SETS);
+		const struct rsip_outspi want = { pkt_addr("Y"), htonl(7), 1, world_generation(1) };
+		struct rsip_outspi_set set;
+
+		cr_assert_neq(sets.set[0], sets.set[1]);
+		fill_set(&w, sets.set[0], cases[i].others[0]);
+		fill_set(&w, sets.set[1], cases[i].others[1]);
+		forget_marks(&w);
+		cr_expect(row_run(&w, PRIVATE, &x1_sends, &run), "case %zu", i);
+		set = set_at(&w, sets.set[cases[i].set]);
+		cr_expect_arr_eq(&set.way[cases[i].way], &want, sizeof(want), "case %zu", i);
+		cr_expect(row_run(&w, PUBLIC, &of_x1, &run), "case %zu", i);
+		/* there it stays: it is not entered twice */
+		forget_marks(&w);
+		fill_set(&w, sets.set[!cases[i].set], 0);
+		cr_expect(row_run(&w, PRIVATE, &x1_sends, &run), "case %zu, again", i);
+		set = set_at(&w, sets.set[!cases[i].set]);
+		cr_expect_eq(set.way[0].generation, 0, "case %zu", i);
+	}
+	world_close(&w);
+}
