@@ -6,6 +6,7 @@
  */
 #include <arpa/inet.h>
 #include <criterion/criterion.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -127,6 +128,15 @@ static const struct {
 	  "is no key: 64 hexadecimal digits are allowed" },
 };
 
+static void not_loaded(const char *path, const char *wanted)
+{
+	uint8_t read[AUTH_KEY_LEN];
+	const char *why = "nothing";
+
+	cr_expect_eq(auth_load_key(path, read, &why), -1, "%s", path);
+	cr_expect_str_eq(why, wanted, "%s", path);
+}
+
 Test(auth, key_files)
 {
 	char path[] = "/tmp/rsip-key.XXXXXX", link[64];
@@ -142,14 +152,20 @@ Test(auth, key_files)
 		cr_expect_eq(auth_load_key(path, read, &why), files[i].why ? -1 : 0, "%s", files[i].text);
 		cr_expect(files[i].why ? why && !strcmp(why, files[i].why) : !why, "%s: %s", files[i].text, why);
 	}
+	cr_assert_eq(pwrite(fd, HEX64, 64, 0), 64);
+	cr_assert_eq(auth_load_key(path, read, &why), 0);
 	snprintf(link, sizeof(link), "%s.link", path);
 	cr_assert_eq(symlink(path, link), 0);
-	cr_expect_eq(auth_load_key(link, read, &why), -1, "a link may lead anywhere");
+	not_loaded(link, strerror(ELOOP));	/* it may lead anywhere */
 	unlink(link);
+	if (geteuid() == 0) {
+		cr_assert_eq(fchown(fd, 1, 0), 0);
+		not_loaded(path, "belongs to somebody else: a file of root or of its reader is allowed");
+	}
 	unlink(path);
 	close(fd);
-	cr_expect_eq(auth_load_key(path, read, &why), -1);
-	cr_expect_eq(auth_load_key("/dev/null", read, &why), -1);
+	not_loaded(path, strerror(ENOENT));
+	not_loaded("/dev/null", "is no file: a regular file is allowed");
 }
 
 /* --- the gateway -------------------------------------------------------------------------------- */
@@ -329,6 +345,41 @@ Test(auth, a_refused_answer)
 	cr_expect_eq(s.sequence, 103);
 	cr_expect_eq(ask(g, &assign, key, (struct auth_stamp){ nonce, 103 }, &s).error, RSIP_E_INTERNAL_SERVER_ERROR);
 	gateway_free(g);
+}
+
+/* --- the host ------------------------------------------------------------------------------------- */
+
+static const struct {
+	const char *what;
+	struct auth_stamp stamp;
+	bool is_error;
+	enum auth_news news;
+	struct auth_host after;
+} heard[] = {
+	{ "the answer", { 7, 20 }, false, AUTH_ANSWER, { 7, 20, AUTH_ASYNC | 3 } },
+	{ "an error as the answer", { 7, 20 }, true, AUTH_ANSWER, { 7, 20, AUTH_ASYNC | 3 } },
+	{ "that of an earlier request", { 7, 19 }, false, AUTH_NOTHING, { 7, 20, AUTH_ASYNC | 3 } },
+	{ "that of no request yet", { 7, 21 }, false, AUTH_NOTHING, { 7, 20, AUTH_ASYNC | 3 } },
+	{ "a challenge", { 8, 20 }, true, AUTH_ASK_AGAIN, { 8, 20, 0 } },
+	{ "that of an earlier request", { 8, 19 }, true, AUTH_NOTHING, { 7, 20, AUTH_ASYNC | 3 } },
+	{ "a challenge that is no error", { 8, 20 }, false, AUTH_NOTHING, { 7, 20, AUTH_ASYNC | 3 } },
+	{ "a challenge with nothing to use", { 0, 20 }, true, AUTH_NOTHING, { 7, 20, AUTH_ASYNC | 3 } },
+	{ "the gateway's next word", { 7, AUTH_ASYNC | 4 }, false, AUTH_TOLD, { 7, 20, AUTH_ASYNC | 4 } },
+	{ "a later one", { 7, AUTH_ASYNC | 9 }, true, AUTH_TOLD, { 7, 20, AUTH_ASYNC | 9 } },
+	{ "its last one once more", { 7, AUTH_ASYNC | 3 }, false, AUTH_NOTHING, { 7, 20, AUTH_ASYNC | 3 } },
+	{ "one before that", { 7, AUTH_ASYNC | 2 }, false, AUTH_NOTHING, { 7, 20, AUTH_ASYNC | 3 } },
+	{ "one of an earlier registration", { 6, AUTH_ASYNC | 4 }, false, AUTH_NOTHING, { 7, 20, AUTH_ASYNC | 3 } },
+};
+
+/* What a host takes of what is sealed with its key: old messages are sealed with it too. covers: SEC-04 */
+Test(auth, a_host_hears)
+{
+	for (size_t i = 0; i < sizeof(heard) / sizeof(heard[0]); i++) {
+		struct auth_host host = { .nonce = 7, .sequence = 20, .told = AUTH_ASYNC | 3 };
+
+		cr_expect_eq(auth_hear(&host, heard[i].stamp, heard[i].is_error), heard[i].news, "%s", heard[i].what);
+		cr_expect(!memcmp(&host, &heard[i].after, sizeof(host)), "%s", heard[i].what);
+	}
 }
 
 /* --- a host and a gateway ------------------------------------------------------------------------ */

@@ -68,9 +68,21 @@ Test(log, long_line)
 	cr_assert_str_eq(line + strlen(line) - 8, "\\x01...\n");
 }
 
+/* A line is cut when it does not fit, and not a byte sooner. */
+Test(log, longest_line)
+{
+	char wanted[3 * 1024], text[1025];
+
+	memset(text, 'a', sizeof(text));
+	log_info("%.1023s", text);
+	log_info("%.1024s", text);
+	snprintf(wanted, sizeof(wanted), "<6>%.1023s\n<6>%.1020s...\n", text, text);
+	cr_assert_str_eq(caught(), wanted);
+}
+
 Test(log, limit)
 {
-	struct log_limit limit = { 0 };
+	struct log_limit limit = { 0 }, early = { 0 };
 	unsigned int allowed = 0;
 
 	for (unsigned int i = 0; i < 10; i++)
@@ -78,5 +90,9 @@ Test(log, limit)
 	cr_assert_eq(allowed, 3);
 	cr_assert(log_allowed(&limit, 3, 6000), "a new second begins");
 	cr_assert(log_allowed(&limit, 3, 9000), "nothing was left out in the last one");
-	cr_assert_str_eq(caught(), "<4>7 lines like the next one were left out\n");
+	cr_assert(log_allowed(&early, 1, 500));
+	cr_assert_not(log_allowed(&early, 1, 1499), "a second begins with its first line");
+	cr_assert(log_allowed(&early, 1, 1500));
+	cr_assert_str_eq(caught(), "<4>7 lines like the next one were left out\n"
+				"<4>1 lines like the next one were left out\n");
 }

@@ -42,13 +42,16 @@ static const struct {
 	  "10.0.0.11  -          3600  no     long name\n"
 	  "10.0.0.2   1,b    12345678  -      -\n"
 	  "-          -             -  -      -\n" },
-	{ "a column of numbers and text is text", "[{\"lease\": 1}, {\"lease\": \"none\"}]",
+	{ "a column of numbers and text is text", "[{\"lease\": 1}, {\"lease\": \"none\"}, {\"lease\": 22}]",
 	  "HOST  PORTS  LEASE s  IPSEC  NAME\n"
 	  "-     -      1        -      -\n"
-	  "-     -      none     -      -\n" },
-	{ "bytes that move a cursor", "[{\"host\": \"a\\u001b[2J\\nb\", \"ports\": [], \"name\": {\"k\": 1.5}}]",
+	  "-     -      none     -      -\n"
+	  "-     -      22       -      -\n" },
+	{ "bytes that move a cursor", "[{\"host\": \"a\\u001b[2J\\nb\", \"ports\": [], \"name\": {\"k\": 1.5}},"
+	  " {\"host\": \"\\u007f\", \"name\": \"\u00e9\"}]",
 	  "HOST           PORTS  LEASE s  IPSEC  NAME\n"
-	  "a\\x1b[2J\\x0ab  -      -        -      {\"k\":1.5}\n" },
+	  "a\\x1b[2J\\x0ab  -      -        -      {\"k\":1.5}\n"
+	  "\\x7f           -      -        -      \u00e9\n" },
 };
 
 /* covers: SEC-12 */
@@ -66,17 +69,42 @@ Test(out, table)
 	}
 }
 
+/* A long list is printed in parts: one head, and columns that get wider and never narrower. */
+Test(out, table_in_parts)
+{
+	static const struct out_column two[] = { { "host", "HOST" }, { "lease", "LEASE s" }, { 0 } };
+	static const char *const parts[] = {
+		"[{\"host\": \"10.0.0.11\", \"lease\": 12345678}]", "[{\"host\": \"a\", \"lease\": 1}]",
+		"[{\"host\": \"192.168.0.11\", \"lease\": 2}]",
+	};
+	FILE *to = open_memstream(&printed, &printed_len);
+	struct out_layout layout = { 0 };
+
+	for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++) {
+		json_t *list = json(parts[i]);
+
+		out_table_part(to, list, two, &layout);
+		json_decref(list);
+	}
+	fclose(to);
+	cr_assert_str_eq(printed, "HOST        LEASE s\n"
+				  "10.0.0.11  12345678\n"
+				  "a                 1\n"
+				  "192.168.0.11         2\n");
+	free(printed);
+}
+
 Test(out, fields)
 {
 	FILE *to = open_memstream(&printed, &printed_len);
-	json_t *object = json("{\"version\": \"0.1.0\", \"uptime\": 12, \"leases\": {\"a\": 1, \"longer\": [\"x\", \"y\"]},"
+	json_t *object = json("{\"version\": \"0.1.0\", \"uptime\": 12, \"all leases\": {\"a\": 1, \"longer\": [\"x\", \"y\"]},"
 			      " \"on\": true, \"off\": null, \"rate\": 0.25}");
 
 	out_fields(to, object);
 	fclose(to);
 	cr_assert_str_eq(printed, "version: 0.1.0\n"
 				  "uptime:  12\n"
-				  "leases:\n"
+				  "all leases:\n"
 				  "  a:      1\n"
 				  "  longer: x,y\n"
 				  "on:      yes\n"
