@@ -12,7 +12,7 @@ top=$(cd "$here/../.." && pwd)
 build=$(realpath "${BUILD:-$top/build}")
 if [ -n "${TAP:-}" ]; then exec 3>"$TAP"; else exec 3>&1; fi
 
-bpf="load inbound outbound sender outspi peers report expiry vlan icmp fragment turn whole cookies tunnel handover datapath"
+bpf="load inbound outbound sender senders outspi peers report expiry vlan icmp fragment turn whole cookies tunnel handover datapath"
 bpf="$bpf nexthop attach"
 netns="beside rights"
 
