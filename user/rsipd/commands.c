@@ -250,12 +250,12 @@ static json_t *show_errors(const struct session_counters *counters)
 	return list;
 }
 
-static json_t *show_connections(const struct server_counters *counters)
+static json_t *show_connections(const struct connection_counters *counters)
 {
 	json_t *list = json_array();
 
-	for (int cut = 0; cut < SERVER_CUTS; cut++)
-		json_array_append_new(list, json_pack("{ss sI}", "why", server_cut_text((enum server_cut)cut),
+	for (int cut = 0; cut < CUTS; cut++)
+		json_array_append_new(list, json_pack("{ss sI}", "why", connection_cut_text((enum connection_cut)cut),
 						      "ended", (json_int_t)counters->cut[cut]));
 	json_array_append_new(list, json_pack("{ss sI}", "why", "not accepted: no room",
 					      "ended", (json_int_t)counters->refused));

@@ -89,12 +89,12 @@ static void put_protocol(FILE *out, const struct session_counters *counters)
 	fprintf(out, "rsip_ignored_total %" PRIu64 "\n", counters->ignored);
 }
 
-static void put_connections(FILE *out, const struct server_counters *counters)
+static void put_connections(FILE *out, const struct connection_counters *counters)
 {
 	head(out, "rsip_connections_ended_total", "counter", "TCP connections ended by the gateway, by reason.");
-	for (int cut = 0; cut < SERVER_CUTS; cut++)
+	for (int cut = 0; cut < CUTS; cut++)
 		fprintf(out, "rsip_connections_ended_total{why=\"%s\"} %" PRIu64 "\n",
-			server_cut_text((enum server_cut)cut), counters->cut[cut]);
+			connection_cut_text((enum connection_cut)cut), counters->cut[cut]);
 	head(out, "rsip_connections_refused_total", "counter", "TCP connections not accepted: no room.");
 	fprintf(out, "rsip_connections_refused_total %" PRIu64 "\n", counters->refused);
 }

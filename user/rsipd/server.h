@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * The RSIP sockets: UDP and TCP on the address of each private interface, and
- * nowhere else (SEC-02). Cuts streams into messages, hands them to session.h
- * and carries the answers back. What a peer can take of it is bounded: see the
- * limits in server.c (SEC-05, SEC-08).
+ * nowhere else (SEC-02). Datagrams go to session.h, and the answers back; what
+ * connects over TCP is in connections.h.
  */
 #pragma once
 
+#include "rsipd/connections.h"
 #include "rsipd/daemon.h"
 
 struct server;
@@ -22,18 +22,8 @@ void server_send(const struct origin *to, const uint8_t *data, size_t len, bool 
 void server_resume(struct server *server);
 /* Once a second: ends connections that are idle, half-read or stuck. */
 void server_tick(struct server *server, uint64_t now);
-/* Why connections were ended by us (SEC-08). */
-enum server_cut {
-	SERVER_HALF_MESSAGE, SERVER_STALLED, SERVER_IDLE, SERVER_TOO_MANY, SERVER_FULL, SERVER_LEFT_OPEN, SERVER_NO_MEMORY,
-	SERVER_CUTS
-};
-const char *server_cut_text(enum server_cut cut);
-
-struct server_counters {
-	uint64_t cut[SERVER_CUTS];
-	uint64_t refused;		/* not accepted: all are of registered hosts */
-};
-const struct server_counters *server_counters(const struct server *server);
+/* Of the connections. */
+const struct connection_counters *server_counters(const struct server *server);
 
 /* Closes the handles; run the loop until they are, then server_free(). Accepts NULL. */
 void server_close(struct server *server);
