@@ -4,6 +4,7 @@
 
 #include <arpa/inet.h>
 #include <criterion/criterion.h>
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -93,6 +94,7 @@ struct restore_counts gateway_restart(struct gateway *g)
 
 	stop(g);
 	gateway_start(g);
+	datapath_fake_fail(g->dp, g->fail, -ENOSPC);
 	cr_assert_eq(sessions_restore(g->s, g->now, &counts), 0);
 	return counts;
 }

@@ -35,6 +35,7 @@ struct gateway {
 	struct journal *journal;
 	struct sessions *s;
 	uint64_t now;			/* ms */
+	unsigned int fail;		/* that call to the data plane of a restart; 0: none */
 	struct sent *box;		/* what was sent since the last gateway_input() or gateway_wait() */
 	size_t sent;
 };
@@ -45,7 +46,7 @@ struct gateway *gateway_new(void);
 /* Adds a pool of whole addresses (RSA-IP); g->pool is copied as it is now. */
 void gateway_lend_whole(struct gateway *g, const char *first, const char *last);
 void gateway_start(struct gateway *g);
-/* As by a restart: another data plane, other sessions, the same journal. */
+/* As by a restart: another data plane, other sessions, the same journal; datapath_fake_fail(g->fail) before it restores. */
 struct restore_counts gateway_restart(struct gateway *g);
 /* Fails the test if the data plane found a fault. */
 void gateway_free(struct gateway *g);

@@ -713,3 +713,40 @@ Test(assign, spis_of_the_gateway_itself)
 	cr_expect_eq(error_of(g, udp_host(2), &m), 402, "and no other");
 	gateway_free(g);
 }
+
+/* RSAP-IP always, IPsec to whom may use it. covers: REG-04 REG-06 */
+Test(assign, methods_on_offer)
+{
+	for (unsigned int ipsec = 0; ipsec < 2; ipsec++) {
+		struct gateway *g = gateway_new();
+		struct msg m = req_register(1);
+
+		g->rule.ipsec = ipsec;
+		gateway_start(g);
+		m = gateway_call(g, udp_host(2), &m);
+		cr_assert_eq(m.method_count, 1 + ipsec);
+		cr_expect_eq(m.methods[0], RSIP_METHOD_RSAP);
+		if (ipsec)
+			cr_expect_eq(m.methods[1], RSIP_METHOD_RSIPSEC);
+		gateway_free(g);
+	}
+}
+
+/* One lease more than the gateway has room for takes nothing. covers: SCALE-06 */
+Test(assign, no_room_for_a_lease)
+{
+	struct gateway *g = gateway_new();
+	struct lent before, after;
+	struct msg m;
+
+	g->config.datapath.max_bindings = 1;
+	gateway_start(g);
+	m = req_rsap(gateway_register(g, 2), 2, 2);
+	cr_assert_eq(gateway_call(g, udp_host(2), &m).type, RSIP_ASSIGN_RESPONSE_RSAP);
+	before = gateway_lent(g);
+	m.counter = 3;
+	cr_expect_eq(gateway_call(g, udp_host(2), &m).error, RSIP_E_INTERNAL_SERVER_ERROR);
+	after = gateway_lent(g);
+	cr_expect(!memcmp(&before, &after, sizeof(before)));
+	gateway_free(g);
+}

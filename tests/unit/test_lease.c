@@ -2,7 +2,9 @@
 /* Registrations and binds in simulated time, and the wheel and the tables they stand in. */
 #include <arpa/inet.h>
 #include <criterion/criterion.h>
+#include <stddef.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 
 #include "rsipd/lease.h"
@@ -191,6 +193,69 @@ Test(lease, bind_ids_belong_to_one_host)
 	finish(&bed);
 }
 
+/* Ports and SPIs each by themselves. */
+Test(lease, what_a_host_holds_is_counted)
+{
+	struct bed bed = make(10, 10);
+	struct client *client = enter(&bed, 2, 600, 0);
+	struct msg_ports ports = { .form = MSG_ANY, .count = 2 };
+	struct msg_spis spis = { .form = MSG_ANY, .count = 3 };
+	struct pool_request request = { .ipsec = true, .local = { .any = true }, .ports = &ports, .spis = &spis,
+					.ports_max = 2, .spis_max = 3 };
+	struct pool_grant *taken;
+
+	grant(&bed, client, 600, 0);
+	cr_assert_eq(pool_take(bed.pools, &request, 0, 0, &taken), 0);
+	cr_assert_not_null(lease_grant(bed.leases, client, LEASE_RSIPSEC, taken, 600, 0));
+	cr_expect_eq(client->port_count, 4);
+	cr_expect_eq(client->spi_count, 3);
+	lease_release(bed.leases, client->binds, 0);
+	cr_expect_eq(client->port_count, 2);
+	cr_expect_eq(client->spi_count, 0);
+	finish(&bed);
+}
+
+/* What an earlier run knew is as it was; but no ID and no address twice, and no more than fit. covers: SCALE-06 */
+Test(lease, again_as_it_was)
+{
+	struct bed bed = make(2, 2);
+	struct client like = {
+		.client_id = 77, .origin = { .source = htonl(0x0a000002), .local = htonl(0x0a000001), .source_port = 9, .tcp = true },
+		.rule = &rule, .local_policy = RSIP_POLICY_MICRO, .remote_policy = RSIP_POLICY_MACRO,
+		.registered = 5, .expires = 600 * SECOND, .bind_ids = 9, .record = 3,
+	}, *client = lease_register_again(bed.leases, &like);
+	struct bind bind = { .bind_id = 4, .granted = 6, .expires = 50 * SECOND, .record = 8 };
+	struct pool_grant *one_more;
+
+	cr_assert_not_null(client);
+	cr_expect_eq(lease_client_by_id(bed.leases, 77), client);
+	cr_expect_eq(lease_client_by_address(bed.leases, htonl(0x0a000002)), client);
+	cr_expect(!memcmp(client, &like, offsetof(struct client, by_address)), "all but where it stands");
+	like.client_id = 78;
+	cr_expect_null(lease_register_again(bed.leases, &like), "its address is another's");
+	like.client_id = 77;
+	like.origin.source = htonl(0x0a000003);
+	cr_expect_null(lease_register_again(bed.leases, &like), "its ID is another's");
+	like.client_id = 78;
+	cr_assert_not_null(lease_register_again(bed.leases, &like));
+	like.client_id = 79;
+	like.origin.source = htonl(0x0a000004);
+	cr_expect_null(lease_register_again(bed.leases, &like), "there are two");
+
+	cr_assert_not_null(lease_grant_again(bed.leases, client, &bind, take(&bed, 0)));
+	cr_expect_eq(client->binds->granted, 6);
+	cr_expect_eq(client->binds->record, 8);
+	one_more = take(&bed, 0);
+	cr_expect_null(lease_grant_again(bed.leases, client, &bind, one_more), "it has that one");
+	bind.bind_id = 5;
+	cr_assert_not_null(lease_grant_again(bed.leases, client, &bind, one_more));
+	bind.bind_id = 6;
+	one_more = take(&bed, 0);
+	cr_expect_null(lease_grant_again(bed.leases, client, &bind, one_more), "there are two");
+	pool_cancel(bed.pools, one_more);
+	finish(&bed);
+}
+
 /* Before the last ID and after it: never 0, never one in use. */
 Test(lease, bind_ids_wrap)
 {
@@ -212,12 +277,18 @@ Test(lease, cancel_leaves_no_trace)
 	struct ended ended;
 	uint64_t before = client->expires;
 	struct bind *bind = grant(&bed, client, 1800, 5 * SECOND);
+	struct msg_ports ports = { .form = MSG_RUN, .count = 2, .first = bind->grant->port_first };
+	struct pool_request same = { .local = { .type = RSIP_ADDR_IPV4, .v4 = bind->grant->addr }, .ports = &ports,
+				     .ports_max = UINT32_MAX };
+	struct pool_grant *again;
 
 	cr_expect_eq(client->expires, 1805 * SECOND);
 	lease_cancel(bed.leases, bind, before);
 	cr_expect_eq(client->bind_count, 0);
 	cr_expect_eq(client->port_count, 0);
 	cr_expect_eq(lease_bind_count(bed.leases), 0);
+	cr_assert_eq(pool_take(bed.pools, &same, 0, 5 * SECOND, &again), 0, "nothing rests");
+	pool_cancel(bed.pools, again);
 	cr_expect_eq(grant(&bed, client, 1, 5 * SECOND)->bind_id, 1);
 	expire(&bed, 600 * SECOND, &ended);
 	cr_expect_eq(ended.count, 2, "the registration ends when it would have");
@@ -290,6 +361,31 @@ Test(lease, what_is_over_ends_soonest_first)
 	}
 	cr_expect_eq(next, 0);
 	cr_expect_eq(lease_client_count(bed.leases), 0);
+	finish(&bed);
+}
+
+/* Whatever waits, a host that speaks holds nothing that is over, and all that is not. covers: LSE-06 EXT-02 */
+Test(lease, what_is_over_of_one_host)
+{
+	struct bed bed = make(10, 10);
+	struct client *client = enter(&bed, 2, 5, 0);
+	struct ended ended = { .bed = &bed };
+	const struct lease_events events = { bind_expired, client_expired, &ended };
+	int64_t client_id = client->client_id;
+
+	grant(&bed, client, 10, 0);
+	lease_extend(bed.leases, grant(&bed, client, 10, 0), 15, 5 * SECOND);
+	lease_expire_client(client, 10 * SECOND - 1, &events);
+	cr_expect_eq(ended.count, 0);
+	lease_expire_client(client, 10 * SECOND, &events);
+	cr_expect_eq(ended.count, 1);
+	cr_expect_eq(ended.ids[0], 1);
+	expire(&bed, 20 * SECOND - 1, &ended);
+	cr_expect_eq(ended.count, 0, "the one that was extended");
+	lease_expire_client(client, 20 * SECOND, &events);
+	cr_assert_eq(ended.count, 2);
+	cr_expect_eq(ended.ids[0], 2);
+	cr_expect_eq(ended.ids[1], -client_id);
 	finish(&bed);
 }
 

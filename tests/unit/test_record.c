@@ -4,6 +4,7 @@
 #include <arpa/inet.h>
 #include <stdlib.h>
 #include <string.h>
+#include <zlib.h>
 
 #include "rsipd/record.h"
 
@@ -106,14 +107,15 @@ Test(record, a_lease_there_and_back)
 	check_bind(MSG_LIST, MSG_RUN);
 }
 
-/* The highest SPIs that there are. */
-Test(record, the_last_spis)
+/* The highest ports and SPIs that there are. */
+Test(record, the_last_ones)
 {
 	static uint32_t last[] = { 0xfffffffd, 0xfffffffe, 0xffffffff };
 	struct record_bind in = bind_of(MSG_RUN, MSG_RUN);
 	const char *why;
 
 	in.grant.spis = last;
+	in.grant.port_first = 65533;
 	why = record_decode(3, bytes, record_bind_encode(3, &in, bytes), &out);
 	cr_assert_null(why, "%s", why);
 	cr_assert_arr_eq(out.bind.grant.spis, last, sizeof(last));
@@ -149,7 +151,8 @@ Test(record, damage_is_found)
 /* A record with a right checksum may still say what cannot be. */
 Test(record, nonsense_is_found)
 {
-	struct record_bind good = bind_of(MSG_LIST, MSG_LIST), bad[12];
+	static __be32 remotes[RSIP_REMOTES_MAX + 1] = { 1, 2 };
+	struct record_bind good = bind_of(MSG_LIST, MSG_LIST), bad[16];
 
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
 		bad[i] = good;
@@ -157,6 +160,7 @@ Test(record, nonsense_is_found)
 	bad[1].bind_id = 0;
 	bad[2].client_id = 0;
 	bad[3].grant.port_form = MSG_RUN;
+	bad[3].grant.port_first = 4000;
 	bad[3].grant.port_count = 256;
 	bad[4].grant.port_form = MSG_RUN;
 	bad[4].grant.port_first = 65534;
@@ -169,7 +173,64 @@ Test(record, nonsense_is_found)
 	bad[10].grant.port_form = MSG_RUN;
 	bad[10].grant.port_first = 0;
 	bad[11].grant.spis = (uint32_t[]){ 0x5000, 0, 0x100 };
+	bad[12].remotes = bad[13].remotes = remotes;
+	bad[12].remote_count = 1;
+	bad[13].remote_count = RSIP_REMOTES_MAX + 1;
+	bad[14].grant.whole = true;
+	bad[15].grant.ike_peer = htonl(0xc6336407);
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
 		cr_assert(record_decode(3, bytes, record_bind_encode(3, &bad[i], bytes), &out), "%zu", i);
+	good.remotes = remotes;
+	good.remote_count = RSIP_REMOTES_MAX;
 	cr_assert_null(record_decode(3, bytes, record_bind_encode(3, &good, bytes), &out));
+	cr_assert_eq(out.bind.remote_count, RSIP_REMOTES_MAX);
+	cr_assert_arr_eq(out.bind.remotes, remotes, RSIP_REMOTES_MAX * sizeof(*remotes));
+}
+
+/* A byte of a host's record that is another, under a checksum that is right. */
+static const struct {
+	size_t at;
+	uint8_t byte;
+	const char *why;
+} bytes_of_a_host[] = {
+	{ 0, RECORD_VERSION + 1, "its version is unknown" }, { 1, 99, "its kind is unknown" },
+	{ 16, 0x00, NULL }, { 16, 0x07, NULL }, { 16, 0x0f, "unknown flags" }, { 16, 0x80, "unknown flags" },
+	{ 17, 3, NULL }, { 17, 4, "an unknown flow policy" }, { 18, 4, "an unknown flow policy" },
+	{ 39, 0x07, NULL }, { 39, 0x0f, "the last request has flags that make no sense" },
+	{ 39, 0x03, "the last request has flags that make no sense" },	/* without an answer, which is there */
+};
+
+/* A right checksum, of record 12. */
+static void sum_up(size_t len)
+{
+	const uint8_t number[8] = { [7] = 12 };
+	uint32_t sum = htonl((uint32_t)crc32(crc32(0, number, sizeof(number)), bytes, (uInt)len - 4));
+
+	memcpy(bytes + len - 4, &sum, sizeof(sum));
+}
+
+Test(record, a_host_that_cannot_be)
+{
+	struct record_client in = client();
+	size_t whole = record_client_encode(12, &in, bytes);
+
+	sum_up(whole - 1);
+	cr_expect_str_eq(record_decode(12, bytes, whole - 1, &out), "it is too short or too long");
+	record_client_encode(12, &in, bytes);
+	sum_up(whole + 1);
+	cr_expect_str_eq(record_decode(12, bytes, whole + 1, &out), "it is too short or too long");
+	for (size_t i = 0; i < sizeof(bytes_of_a_host) / sizeof(bytes_of_a_host[0]); i++) {
+		size_t len = record_client_encode(12, &in, bytes);
+		const char *why, *wanted = bytes_of_a_host[i].why;
+
+		bytes[bytes_of_a_host[i].at] = bytes_of_a_host[i].byte;
+		sum_up(len);
+		why = record_decode(12, bytes, len, &out);
+		cr_expect(wanted ? why && !strcmp(why, wanted) : !why, "%zu: %s", i, why);
+	}
+	in.origin.source = 0;
+	cr_expect(record_decode(12, bytes, record_client_encode(12, &in, bytes), &out), "no address");
+	in = client();
+	in.client_id = 0;
+	cr_expect(record_decode(12, bytes, record_client_encode(12, &in, bytes), &out), "no Client ID");
 }

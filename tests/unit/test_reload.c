@@ -17,8 +17,9 @@
 
 static const struct change {
 	const char *name, *why;		/* NULL: it fits */
-	enum { AS_IT_WAS, NO_IPSEC, NO_GRE, PEER_IS_LOCAL, OTHER_ADDRESS, NO_RSIPSEC, NO_RSAP, FEWER_PORTS, FEWER_SPIS } what;
-	bool ipsec;
+	enum { AS_IT_WAS, NO_IPSEC, NO_GRE, PEER_IS_LOCAL, OTHER_ADDRESS, NO_RSIPSEC, NO_RSAP, FEWER_PORTS, FEWER_SPIS,
+	       JUST_SPIS, SPIS_BELOW } what;
+	bool ipsec, ike, two_peers;	/* held: SPIs; port 500 of one peer; for two peers by name */
 } changes[] = {
 	{ "nothing", NULL, AS_IT_WAS, false },
 	{ "nothing, IPsec", NULL, AS_IT_WAS, true },
@@ -33,6 +34,13 @@ static const struct change {
 	{ "ports", "its pool does not lend all of its ports any more", FEWER_PORTS, false },
 	{ "spis", "its pool does not lend all of its SPIs any more", FEWER_SPIS, true },
 	{ "spis, and none held", NULL, FEWER_SPIS, false },
+	{ "spis: just those that are held", NULL, JUST_SPIS, true },
+	{ "spis: below the last", "its pool does not lend all of its SPIs any more", SPIS_BELOW, true },
+	{ "ipsec: false, IKE of one peer", "its host may not use IPsec any more", NO_IPSEC, false, true },
+	{ "methods without rsipsec, IKE of one peer", "its pool does not serve its method any more", NO_RSIPSEC, false, true },
+	{ "methods without rsap-ip, IKE of one peer", NULL, NO_RSAP, false, true },
+	{ "nothing, two peers", NULL, AS_IT_WAS, false, false, true },
+	{ "local-networks, one of two peers", "its peer is on a local network now", PEER_IS_LOCAL, false, false, true },
 };
 
 static void apply(struct gateway *g, const struct change *change)
@@ -64,6 +72,12 @@ static void apply(struct gateway *g, const struct change *change)
 	case FEWER_SPIS:
 		g->pool.spis.first = 0x1001;
 		break;
+	case JUST_SPIS:
+		g->pool.spis = (struct num_range){ 0x1000, 0x1001 };
+		break;
+	case SPIS_BELOW:
+		g->pool.spis.last = 0x1000;
+		break;
 	}
 }
 
@@ -71,6 +85,7 @@ static void apply(struct gateway *g, const struct change *change)
 Test(reload, what_fits)
 {
 	static const uint32_t spis[] = { 0x1000, 0x1001 };
+	const __be32 peers[] = { ip4("203.0.113.5"), ip4("198.51.100.9") };
 
 	for (size_t i = 0; i < sizeof(changes) / sizeof(changes[0]); i++) {
 		const struct change *change = &changes[i];
@@ -78,11 +93,18 @@ Test(reload, what_fits)
 		struct msg_ports ports = { .form = MSG_RUN, .count = 2, .first = 4001 };
 		struct datapath_bind bind = {
 			.addr = ip4("192.0.2.1"), .remote = ip4("198.51.100.9"), .tunnel = RSIP_TUNNEL_GRE,
-			.ipsec = change->ipsec, .ports = &ports, .spis = spis, .spi_count = change->ipsec ? 2 : 0,
+			.ipsec = change->ipsec, .ike_listen = change->ike, .ports = &ports, .spis = spis, .spi_count = change->ipsec ? 2 : 0,
 		};
 		struct pools *pools;
 		const char *why;
 
+		if (change->two_peers) {
+			bind.remote = 0;
+			bind.remotes = peers;
+			bind.remote_count = 2;
+		}
+		if (change->ike)
+			ports = (struct msg_ports){ .form = MSG_NOT_NEEDED };
 		apply(g, change);
 		pools = pools_new(&g->config);
 		why = fit_bind(&g->config, pools, &g->rule, &bind);
@@ -288,6 +310,26 @@ Test(reload, who_asks_is_looked_at_first)
 	cr_expect_eq(second->count, 1);
 	refit_all(g);
 	cr_expect_eq(second->count, 1, "nothing is ended twice");
+	gateway_free(g);
+	free(second);
+}
+
+/* A method that no pool serves any more: its message is off. covers: REG-06 */
+Test(reload, messages_that_are_off)
+{
+	struct gateway *g = gateway_new();
+	struct second *second;
+	struct msg m;
+
+	gateway_start(g);
+	m = req_ipsec(gateway_register(g, 11), 1, 2);
+	cr_expect_eq(error_of(g, 11, &m), 0);
+	second = second_new(g);
+	second->pool.rsipsec = false;
+	change(g, second);
+	refit_all(g);
+	m.counter = 3;
+	cr_expect_eq(error_of(g, 11, &m), RSIP_E_UNSUPPORTED_MESSAGE);
 	gateway_free(g);
 	free(second);
 }

@@ -46,6 +46,7 @@ Test(restore, leases_live_on)
 	struct msg m;
 
 	g->now += 60000;
+	cr_assert_eq(ask(g, 5, req_extend(host.client, host.ports.bind_id, 900, 4)).lease, 900);
 	counts = gateway_restart(g);
 	cr_assert_eq(counts.clients, 1);
 	cr_assert_eq(counts.binds, 2);
@@ -53,13 +54,14 @@ Test(restore, leases_live_on)
 	cr_assert_eq(datapath_fake_spi(g->dp, host.spis.local.v4, host.spis.spis.first), udp_host(5).source);
 	cr_assert_eq(datapath_fake_port(g->dp, host.ports.local.v4, host.ports.lports.first), udp_host(5).source);
 	/* It is what the host knows: IDs, and the time that is left. */
-	m = ask(g, 5, req_extend(host.client, host.spis.bind_id, 1, 4));
+	m = ask(g, 5, req_extend(host.client, host.spis.bind_id, 1, 5));
 	cr_assert_eq(m.type, RSIP_EXTEND_RESPONSE);
 	cr_assert_eq(m.lease, 540);
-	m = ask(g, 5, req_free(host.client, host.ports.bind_id, 5));
+	cr_assert_eq(ask(g, 5, req_extend(host.client, host.ports.bind_id, 1, 6)).lease, 900);
+	m = ask(g, 5, req_free(host.client, host.ports.bind_id, 7));
 	cr_assert_eq(m.type, RSIP_FREE_RESPONSE);
 	/* Bind IDs go on. */
-	m = ask(g, 5, req_rsap(host.client, 1, 6));
+	m = ask(g, 5, req_rsap(host.client, 1, 8));
 	cr_assert_eq(m.bind_id, 3);
 	gateway_free(g);
 }
@@ -190,12 +192,199 @@ Test(restore, what_does_not_fit_ends)
 	cr_assert_eq(counts.clients, 2);
 	cr_assert_eq(counts.binds, 2);
 	cr_assert_eq(counts.unfit, 2);
+	cr_assert_eq(counts.resting, 0, "what is lent no more does not rest");
+	cr_assert_eq(journal_fake_records(g->journal), 4);
 	cr_assert_eq(ask(g, 5, req_extend(host.client, host.spis.bind_id, 600, 4)).type, RSIP_EXTEND_RESPONSE);
 	cr_assert_eq(ask(g, 5, req_extend(host.client, host.ports.bind_id, 600, 5)).error, RSIP_E_BAD_BIND_ID);
 	g->config.client_count = 0;			/* no host may register */
+	g->pool.rsap = false;
 	counts = gateway_restart(g);
 	cr_assert_eq(counts.clients + counts.binds, 0);
+	cr_assert_eq(counts.unfit, 2);
+	cr_assert_eq(counts.resting, 2, "the SPIs of both");
+	cr_assert_eq(journal_fake_records(g->journal), 2);
 	cr_assert_eq(datapath_fake_binds(g->dp) + datapath_fake_clients(g->dp), 0);
+	gateway_free(g);
+}
+
+/* One lease ends, then its host and the other, then both rests, each to the millisecond. covers: LSE-06 FAIL-11 */
+static const struct {
+	uint64_t at;
+	struct restore_counts counts;
+	size_t records;
+} moments[] = {
+	{ 599999, { .clients = 1, .binds = 2 }, 3 },
+	{ 600000, { .clients = 1, .binds = 1, .expired = 1, .resting = 1 }, 3 },
+	{ 719999, { .clients = 1, .binds = 1, .expired = 1, .resting = 1 }, 3 },
+	{ 720000, { .clients = 1, .binds = 1, .expired = 1 }, 2 },
+	{ 900000, { .expired = 2, .resting = 1 }, 1 },
+	{ 1019999, { .expired = 1, .resting = 1 }, 1 },
+	{ 1020000, { .expired = 1 }, 0 },
+};
+
+Test(restore, to_the_millisecond)
+{
+	struct gateway *g = start();
+	uint64_t began = g->now;
+	struct host host = raise(g, 5);
+
+	cr_assert_eq(ask(g, 5, req_extend(host.client, host.spis.bind_id, 900, 4)).lease, 900);
+	for (size_t i = 0; i < sizeof(moments) / sizeof(moments[0]); i++) {
+		struct restore_counts counts;
+
+		g->now = began + moments[i].at;
+		counts = gateway_restart(g);
+		cr_expect(!memcmp(&counts, &moments[i].counts, sizeof(counts)), "at %lu", moments[i].at);
+		cr_expect_eq(journal_fake_records(g->journal), moments[i].records, "at %lu", moments[i].at);
+	}
+	gateway_free(g);
+}
+
+/* Rests are over in the order of their ends, whatever that of the records; each record goes when its rest is over. */
+Test(restore, rests_in_order)
+{
+	struct gateway *g = start();
+	uint64_t began = g->now;
+	struct host host = raise(g, 5);
+
+	cr_assert_eq(ask(g, 5, req_extend(host.client, host.spis.bind_id, 650, 4)).lease, 650);
+	g->now = began + 660000;
+	cr_assert_eq(gateway_restart(g).resting, 2);
+	cr_expect_eq(journal_tick(g->journal, began + 719999), began + 720000);
+	cr_expect_eq(journal_fake_records(g->journal), 2);
+	cr_expect_eq(journal_tick(g->journal, began + 720000), began + 770000);
+	cr_expect_eq(journal_tick(g->journal, began + 770000), 0);
+	cr_expect_eq(journal_fake_records(g->journal), 0);
+	gateway_free(g);
+}
+
+/* The leases of a host that may not come back rest from now on, and not from when they would have ended. */
+Test(restore, leases_of_a_host_that_may_not_come_back)
+{
+	struct gateway *g = start();
+	uint64_t began = g->now;
+
+	raise(g, 5);
+	log_set_level(0);
+	g->config.client_count = 0;
+	g->now = began + 60000;
+	cr_assert_eq(gateway_restart(g).resting, 2);
+	cr_expect_eq(journal_tick(g->journal, g->now), began + 180000);
+	gateway_free(g);
+}
+
+/* What the data plane has no room for has ended, and its Bind ID is not given again. */
+Test(restore, a_lease_that_cannot_be_installed)
+{
+	struct gateway *g = start();
+	struct host host = raise(g, 5);
+	struct restore_counts counts;
+
+	log_set_level(0);
+	g->fail = 3;				/* the host, its first lease, its second one */
+	counts = gateway_restart(g);
+	cr_expect_eq(counts.binds, 1);
+	cr_expect_eq(counts.unfit, 1);
+	cr_expect_eq(counts.resting, 1);
+	cr_expect_eq(ask(g, 5, req_rsap(host.client, 1, 4)).bind_id, 3);
+	g->fail = 1;
+	counts = gateway_restart(g);
+	cr_expect_eq(counts.clients + counts.binds, 0);
+	cr_expect_eq(datapath_fake_binds(g->dp) + datapath_fake_clients(g->dp), 0);
+	gateway_free(g);
+}
+
+/* One lease too many: what it held is not lost, but rests. */
+Test(restore, fewer_leases_than_there_were)
+{
+	struct gateway *g = start();
+	struct restore_counts counts;
+
+	raise(g, 5);
+	log_set_level(0);
+	g->config.datapath.max_bindings = 1;
+	counts = gateway_restart(g);
+	cr_expect_eq(counts.binds, 1);
+	cr_expect_eq(counts.unfit, 1);
+	cr_expect_eq(counts.resting, 1);
+	gateway_free(g);
+}
+
+/* A lease whose tunnel ends at an address of the gateway that is gone, of a host that speaks to another one. */
+Test(restore, the_end_of_a_tunnel_is_gone)
+{
+	struct gateway *g = gateway_new();
+	struct config_interface both[2] = { g->private_interface, { .name = "lan1", .address = ip4("10.0.0.2") } };
+	struct origin other = udp_host(5);
+	struct restore_counts counts;
+	struct datapath_bind bind;
+	struct host host;
+	struct msg m;
+
+	g->config.private_interfaces = both;
+	g->config.private_count = 2;
+	gateway_start(g);
+	host = raise(g, 5);
+	other.local = both[1].address;
+	m = req_rsap(host.client, 1, 4);
+	cr_assert_eq(gateway_call(g, other, &m).bind_id, 3);
+	cr_assert(datapath_fake_bind(g->dp, other.source, 3, &bind));
+	cr_expect_eq(bind.gateway, other.local);
+	log_set_level(0);
+	both[0] = both[1];
+	g->config.private_count = 1;
+	counts = gateway_restart(g);
+	cr_expect_eq(counts.clients, 1);
+	cr_expect_eq(counts.binds, 1);
+	cr_expect_eq(counts.unfit, 2);
+	gateway_free(g);
+}
+
+/* A host over TCP that counts hears counters, also when all it sent since the restart is a duplicate. */
+Test(restore, counters_over_tcp)
+{
+	struct gateway *g = start();
+	struct msg m = req_register(1);
+	struct msg_fault fault;
+	uint32_t client = gateway_call(g, tcp_host(5), &m).client_id, bind;
+
+	m = req_rsap(client, 1, 2);
+	bind = gateway_call(g, tcp_host(5), &m).bind_id;
+	gateway_restart(g);
+	cr_assert_eq(gateway_call(g, tcp_host(5), &m).bind_id, bind);
+	g->sent = 0;
+	session_free_bind(g->s, client, bind, g->now);
+	cr_assert_eq(g->sent, 1);
+	cr_assert(msg_decode(g->box[0].data, g->box[0].len, MSG_AT_HOST, 0, &m, &fault), "%s", fault.text);
+	cr_expect(m.type == RSIP_FREE_RESPONSE && m.has & MSG_HAS(RSIP_PARAM_MESSAGE_COUNTER) && m.counter == 0);
+	gateway_free(g);
+}
+
+/* Tied to one remote and its port. */
+Test(restore, the_remote_and_its_port)
+{
+	struct gateway *g = gateway_new();
+	struct datapath_bind before, after;
+	struct msg m;
+
+	g->rule.remote_policy = RSIP_POLICY_MICRO;
+	gateway_start(g);
+	m = req_rsap(gateway_register(g, 5), 1, 2);
+	m.remote = (struct msg_addr){ .type = RSIP_ADDR_IPV4, .v4 = ip4("198.51.100.9") };
+	m.rports = (struct msg_ports){ .form = MSG_RUN, .count = 1, .first = 443 };
+	m.has |= MSG_HAS(RSIP_PARAM_TUNNEL_TYPE);
+	m.tunnels[0] = RSIP_TUNNEL_GRE;
+	m.tunnel_count = 1;
+	cr_assert_eq(gateway_call(g, udp_host(5), &m).type, RSIP_ASSIGN_RESPONSE_RSAP);
+	cr_assert(datapath_fake_bind(g->dp, udp_host(5).source, 1, &before));
+	cr_assert_eq(before.remote_port, htons(443));
+	gateway_restart(g);
+	cr_assert(datapath_fake_bind(g->dp, udp_host(5).source, 1, &after));
+	cr_expect_eq(after.remote, before.remote);
+	cr_expect_eq(after.remote_port, before.remote_port);
+	cr_expect_eq(after.tunnel, RSIP_TUNNEL_GRE);
+	cr_expect_eq(after.gateway, before.gateway);
+	cr_expect_eq(after.ends, before.ends);
 	gateway_free(g);
 }
 
