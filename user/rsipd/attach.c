@@ -18,15 +18,12 @@
 #include <bpf/libbpf.h>
 #include <linux/if_link.h>
 #include <xdp/libxdp.h>
-#include <zlib.h>
 
 #include "lib/log.h"
+#include "rsipd/identity.h"
+#include "rsipd/occupant.h"
 #include "rsip.skel.h"
 
-#define PROGRAM_PUBLIC	"rsip_public"
-#define PROGRAM_PRIVATE	"rsip_private"
-#define DISPATCHER	"xdp_dispatcher"
-#define SHARED_MAX	10	/* programs in one dispatcher */
 #define TRIES		10	/* to put a program on a device that came back, one a second */
 
 struct program {
@@ -108,44 +105,7 @@ void attach_log(void)
 	libxdp_set_print(log_libxdp);
 }
 
-/* --- what is on an interface --------------------------------------------------------------- */
-
-struct found {
-	__u32 id;			/* 0: nothing */
-	bool native;
-	char name[BPF_OBJ_NAME_LEN];
-};
-
-static int program_name(__u32 id, char out[static BPF_OBJ_NAME_LEN])
-{
-	struct bpf_prog_info info = { 0 };
-	__u32 len = sizeof(info);
-	int err = 0, fd = bpf_prog_get_fd_by_id(id);
-
-	if (fd < 0)
-		return -errno;
-	if (bpf_obj_get_info_by_fd(fd, &info, &len))
-		err = -errno;
-	else
-		memcpy(out, info.name, BPF_OBJ_NAME_LEN);
-	close(fd);
-	return err;
-}
-
-/* Without CAP_SYS_ADMIN the kernel tells no name. That right is only given up where no dispatcher is. */
-static int look(int ifindex, struct found *out)
-{
-	LIBBPF_OPTS(bpf_xdp_query_opts, query);
-	int err = bpf_xdp_query(ifindex, 0, &query);
-
-	memset(out, 0, sizeof(*out));
-	if (err)
-		return err;
-	out->native = query.drv_prog_id != 0;
-	out->id = query.drv_prog_id ? query.drv_prog_id : query.skb_prog_id;
-	err = out->id ? program_name(out->id, out->name) : 0;
-	return err == -EPERM ? 0 : err;
-}
+/* --- what was put there --------------------------------------------------------------------- */
 
 static __u32 program_id(int fd)
 {
@@ -174,110 +134,30 @@ static void hold_by_id(struct place *place, __u32 id)
 	close(fd);
 }
 
-static bool is_dispatcher(const struct found *found)
-{
-	return found->id && !strcmp(found->name, DISPATCHER);
-}
-
-static bool is_ours(const char *name)
-{
-	return !strcmp(name, PROGRAM_PUBLIC) || !strcmp(name, PROGRAM_PRIVATE);
-}
-
 /* --- taking off ------------------------------------------------------------------------------- */
-
-/* The kernel checks that this program is still the one. */
-static int take_off_alone(int ifindex, int fd, bool native)
-{
-	LIBBPF_OPTS(bpf_xdp_attach_opts, opts, .old_prog_fd = fd);
-
-	return bpf_xdp_detach(ifindex, (native ? XDP_FLAGS_DRV_MODE : XDP_FLAGS_SKB_MODE) | XDP_FLAGS_REPLACE, &opts);
-}
-
-static int take_off_by_id(int ifindex, __u32 id, bool native)
-{
-	int err, fd = bpf_prog_get_fd_by_id(id);
-
-	if (fd < 0)
-		return -errno;
-	err = take_off_alone(ifindex, fd, native);
-	close(fd);
-	return err;
-}
-
-static int take_off_shared(int ifindex, __u32 id, bool native)
-{
-	int err, fd = bpf_prog_get_fd_by_id(id);
-	struct xdp_program *program;
-
-	if (fd < 0)
-		return -errno;
-	program = xdp_program__from_fd(fd);
-	close(fd);
-	err = (int)libxdp_get_error(program);
-	if (err)
-		return err;
-	err = xdp_program__detach(program, ifindex, native ? XDP_MODE_NATIVE : XDP_MODE_SKB, 0);
-	xdp_program__close(program);
-	return err;
-}
 
 static void take_off(struct place *place)
 {
-	struct found found;
+	struct occupant found;
 	int err;
 
 	if (!place->on)
 		return;
 	place->on = false;
-	err = look(place->ifindex, &found);
+	err = occupant_look(place->ifindex, &found);
 	if (!err && found.id == place->id)
-		err = take_off_alone(place->ifindex, place->fd, found.native);
-	else if (!err && is_dispatcher(&found))
-		err = take_off_shared(place->ifindex, place->id, found.native);
+		err = occupant_remove_alone(place->ifindex, place->fd, found.native);
+	else if (!err && occupant_is_dispatcher(&found))
+		err = occupant_remove_shared(place->ifindex, place->id, found.native);
 	if (err && err != -ENODEV)
 		log_warn("%s: the XDP program could not be taken off: %s", place->name, strerror(-err));
-}
-
-/* Ids of our programs in the dispatcher of an interface. */
-static size_t shared_ours(int ifindex, __u32 ids[static SHARED_MAX])
-{
-	struct xdp_multiprog *all = xdp_multiprog__get_from_ifindex(ifindex);
-	struct xdp_program *program = NULL;
-	size_t count = 0;
-
-	if (libxdp_get_error(all))
-		return 0;
-	while (count < SHARED_MAX && (program = xdp_multiprog__next_prog(program, all)))
-		if (is_ours(xdp_program__name(program)))
-			ids[count++] = xdp_program__id(program);
-	xdp_multiprog__close(all);
-	return count;
-}
-
-static unsigned int remove_left_on(int ifindex)
-{
-	struct found found;
-	__u32 ids[SHARED_MAX];
-	unsigned int removed = 0;
-	size_t count = 0;
-
-	if (look(ifindex, &found) || !found.id)
-		return 0;
-	if (is_ours(found.name))
-		return take_off_by_id(ifindex, found.id, found.native) == 0;
-	if (is_dispatcher(&found))
-		count = shared_ours(ifindex, ids);
-	for (size_t i = 0; i < count; i++)
-		removed += take_off_shared(ifindex, ids[i], found.native) == 0;
-	return removed;
 }
 
 static unsigned int remove_left_by_name(const char *name, struct netlink *netlink)
 {
 	struct netlink_link link;
 
-	return netlink_link_get(netlink, 0, name, &link) ? 0 : remove_left_on((int)link.lower);
+	return netlink_link_get(netlink, 0, name, &link) ? 0 : occupant_remove_ours((int)link.lower);
 }
 
 unsigned int attach_remove_left(const struct config *config, struct netlink *netlink)
@@ -394,79 +274,14 @@ static int put_on_mode(struct attach *attach, struct place *place, bool native)
 
 /* --- what an earlier daemon put on -------------------------------------------------------------- */
 
-#define MAPS_MAX	64	/* of one program */
-
-struct identity {		/* of a loaded program */
-	__u8 tag[BPF_TAG_SIZE];
-	__u32 constants;		/* a checksum over them */
-	__u32 map_count, maps[MAPS_MAX];
-};
-
-/* A program's constants are a map of its own (its name has a point); what counts is what they say.
- * False: this is one of the maps that are shared. */
-static bool add_constants(__u32 id, __u32 *checksum)
-{
-	struct bpf_map_info info = { 0 };
-	__u32 len = sizeof(info), zero = 0;
-	int fd = bpf_map_get_fd_by_id(id);
-	bool own = fd >= 0 && !bpf_obj_get_info_by_fd(fd, &info, &len) && strchr(info.name, '.');
-	void *value = own ? calloc(1, info.value_size) : NULL;
-
-	if (value && !bpf_map_lookup_elem(fd, &zero, value))
-		*checksum = (__u32)crc32(*checksum, value, info.value_size);
-	free(value);
-	if (fd >= 0)
-		close(fd);
-	return own;
-}
-
-static int compare_ids(const void *a, const void *b)
-{
-	__u32 x = *(const __u32 *)a, y = *(const __u32 *)b;
-
-	return x < y ? -1 : x > y;
-}
-
-/* Zeroed first, so that two can be compared byte by byte. */
-static int identify(int fd, struct identity *out)
-{
-	struct bpf_prog_info info = { .nr_map_ids = MAPS_MAX };
-	__u32 len = sizeof(info), ids[MAPS_MAX];
-
-	memset(out, 0, sizeof(*out));
-	info.map_ids = (__u64)(uintptr_t)ids;
-	if (bpf_obj_get_info_by_fd(fd, &info, &len))
-		return -errno;
-	memcpy(out->tag, info.tag, sizeof(out->tag));
-	for (__u32 i = 0; i < info.nr_map_ids && i < MAPS_MAX; i++) {
-		if (!add_constants(ids[i], &out->constants))
-			out->maps[out->map_count++] = ids[i];
-	}
-	qsort(out->maps, out->map_count, sizeof(out->maps[0]), compare_ids);
-	return 0;
-}
-
-/* The same instructions on the same maps: there is nothing to replace. */
-static bool is_current(const struct program *program, __u32 id)
-{
-	struct identity ours, theirs;
-	int fd = bpf_prog_get_fd_by_id(id);
-	bool same = fd >= 0 && !identify(fd, &theirs) && !identify(program->fd, &ours) &&
-		    !memcmp(&ours, &theirs, sizeof(ours));
-
-	if (fd >= 0)
-		close(fd);
-	return same;
-}
-
 /* A lone program of ours gives way to the new one in one step. */
-static int replace_alone(struct attach *attach, struct place *place, const struct found *there)
+static int replace_alone(struct attach *attach, struct place *place, const struct occupant *there)
 {
 	struct program *program = &attach->programs[place->public_side];
 	LIBBPF_OPTS(bpf_xdp_attach_opts, opts);
 	int err, fd;
 
-	if (is_current(program, there->id)) {
+	if (identity_same(program->fd, there->id)) {
 		hold_by_id(place, there->id);
 		place->on = place->inherited = true;
 		return 0;
@@ -487,12 +302,12 @@ static int replace_alone(struct attach *attach, struct place *place, const struc
 }
 
 /* In a dispatcher the new one is added before the old ones go. */
-static int replace_shared(struct attach *attach, struct place *place, const struct found *there, const __u32 *old,
+static int replace_shared(struct attach *attach, struct place *place, const struct occupant *there, const __u32 *old,
 			  size_t count)
 {
 	int err;
 
-	if (count == 1 && is_current(&attach->programs[place->public_side], old[0])) {
+	if (count == 1 && identity_same(attach->programs[place->public_side].fd, old[0])) {
 		hold_by_id(place, old[0]);
 		place->on = place->inherited = true;
 		return 0;
@@ -502,26 +317,26 @@ static int replace_shared(struct attach *attach, struct place *place, const stru
 		return err;
 	place->on = place->inherited = true;
 	for (size_t i = 0; i < count; i++)
-		take_off_shared(place->ifindex, old[i], there->native);
+		occupant_remove_shared(place->ifindex, old[i], there->native);
 	log_info("%s: the XDP program of an earlier rsipd is replaced", place->name);
 	return 0;
 }
 
 /* What an earlier daemon left is in the mode that is asked for: it can go on. 0; -ENOENT: it is not there,
  * or in the way no more. */
-static int take_over(struct attach *attach, struct place *place, const struct found *there)
+static int take_over(struct attach *attach, struct place *place, const struct occupant *there)
 {
 	enum config_mode other = there->native ? CONFIG_MODE_GENERIC : CONFIG_MODE_NATIVE;
-	__u32 ids[SHARED_MAX];
-	size_t count = is_dispatcher(there) ? shared_ours(place->ifindex, ids) : 0;
+	__u32 ids[OCCUPANT_SHARED_MAX];
+	size_t count = occupant_is_dispatcher(there) ? occupant_shared_ours(place->ifindex, ids) : 0;
 	int err;
 
-	if (!count && !is_ours(there->name))
+	if (!count && !occupant_is_ours(there->name))
 		return -ENOENT;
 	if (attach->mode == other) {
 		log_info("%s: the XDP program of an earlier rsipd is in %s mode: taken off", place->name,
 			 there->native ? "native" : "generic");
-		remove_left_on(place->ifindex);
+		occupant_remove_ours(place->ifindex);
 		return -ENOENT;
 	}
 	err = load_alone(attach->maps, &attach->programs[place->public_side]);
@@ -531,11 +346,11 @@ static int take_over(struct attach *attach, struct place *place, const struct fo
 }
 
 /* Something is there already: a dispatcher takes us in, in its own mode; another program does not. */
-static int join(struct attach *attach, struct place *place, const struct found *there)
+static int join(struct attach *attach, struct place *place, const struct occupant *there)
 {
 	enum config_mode other = there->native ? CONFIG_MODE_GENERIC : CONFIG_MODE_NATIVE;
 
-	if (is_dispatcher(there) && attach->mode != other && !put_on_shared(attach, place, there->native)) {
+	if (occupant_is_dispatcher(there) && attach->mode != other && !put_on_shared(attach, place, there->native)) {
 		place->on = true;
 		return 0;
 	}
@@ -547,8 +362,8 @@ static int join(struct attach *attach, struct place *place, const struct found *
 static int put_on(struct attach *attach, struct place *place)
 {
 	const struct program *program = &attach->programs[place->public_side];
-	struct found there;
-	int err = look(place->ifindex, &there);
+	struct occupant there;
+	int err = occupant_look(place->ifindex, &there);
 
 	if (err) {
 		log_error("%s: cannot ask for its XDP program: %s", place->name, strerror(-err));
@@ -558,7 +373,7 @@ static int put_on(struct attach *attach, struct place *place)
 		err = take_over(attach, place, &there);
 		if (err != -ENOENT)
 			return err;
-		err = look(place->ifindex, &there);
+		err = occupant_look(place->ifindex, &there);
 		if (err || there.id)
 			return err ? err : join(attach, place, &there);
 	}
@@ -634,16 +449,16 @@ static int add_places(struct attach *attach, const struct config *config, struct
 
 static void describe(const struct place *place, struct datapath_interface *out)
 {
-	struct found found;
+	struct occupant found;
 
 	*out = (struct datapath_interface){ .public_side = place->public_side, .mode = "off", .loader = "-" };
 	memcpy(out->name, place->name, sizeof(out->name));
 	place = place->with ? place->with : place;
-	if (!place->on || look(place->ifindex, &found) || !found.id)
+	if (!place->on || occupant_look(place->ifindex, &found) || !found.id)
 		return;
 	if (found.id == place->id)
 		out->loader = "lone program";
-	else if (is_dispatcher(&found))
+	else if (occupant_is_dispatcher(&found))
 		out->loader = "dispatcher";
 	else
 		return;
@@ -659,10 +474,10 @@ size_t attach_interfaces(const struct attach *attach, struct datapath_interface 
 
 bool attach_is_shared(const struct attach *attach)
 {
-	struct found found;
+	struct occupant found;
 
 	for (size_t i = 0; i < attach->count; i++) {
-		if (!look(attach->places[i].ifindex, &found) && is_dispatcher(&found))
+		if (!occupant_look(attach->places[i].ifindex, &found) && occupant_is_dispatcher(&found))
 			return true;
 	}
 	return false;
@@ -712,14 +527,14 @@ void attach_follow(struct attach *attach, struct netlink *netlink)
 /* --- what others do ---------------------------------------------------------------------------------- */
 
 /* One look as long as nobody touches it. */
-static bool is_still_on(struct place *place, const struct found *found)
+static bool is_still_on(struct place *place, const struct occupant *found)
 {
-	__u32 ids[SHARED_MAX];
+	__u32 ids[OCCUPANT_SHARED_MAX];
 	size_t count;
 
 	if (found->id && (found->id == place->id || found->id == place->seen))
 		return true;
-	count = is_dispatcher(found) ? shared_ours(place->ifindex, ids) : 0;
+	count = occupant_is_dispatcher(found) ? occupant_shared_ours(place->ifindex, ids) : 0;
 	for (size_t i = 0; i < count; i++) {
 		if (ids[i] != place->id)
 			continue;
@@ -730,20 +545,20 @@ static bool is_still_on(struct place *place, const struct found *found)
 }
 
 /* Of an rsipd with another "control": to put ours on again would have two fight for the interface. */
-static bool is_rivals(const struct place *place, const struct found *found)
+static bool is_rivals(const struct place *place, const struct occupant *found)
 {
-	__u32 ids[SHARED_MAX];
+	__u32 ids[OCCUPANT_SHARED_MAX];
 
-	return is_ours(found->name) || (is_dispatcher(found) && shared_ours(place->ifindex, ids));
+	return occupant_is_ours(found->name) || (occupant_is_dispatcher(found) && occupant_shared_ours(place->ifindex, ids));
 }
 
 static int keep_on(struct attach *attach, struct place *place)
 {
-	struct found found;
+	struct occupant found;
 	int err;
 
 	/* An interface that is gone may come back, which attach_follow() sees to. */
-	if (look(place->ifindex, &found) || is_still_on(place, &found) || is_gone(place))
+	if (occupant_look(place->ifindex, &found) || is_still_on(place, &found) || is_gone(place))
 		return 0;
 	if (is_rivals(place, &found)) {
 		log_error("%s: another rsipd has put its XDP program, id %u, in the place of ours", place->name, found.id);
