@@ -91,6 +91,7 @@ Test(cookies, collisions)
 		{ "X1 goes on", IKE("X1", "NB", "Y", "500", "0xc1") " | data 99", RSIP_OUT_IKE,
 		  TO_PEER("NB", "Y", "500", "0xc1") " | data 99" },
 		{ "X1 to another peer", IKE("X1", "NB", "Z", "500", "0xc1"), RSIP_OUT_COOKIE_TAKEN, NULL },
+		{ "X3, which may have no more, with the same", IKE("X3", "NB", "Y", "500", "0xc1"), RSIP_OUT_COOKIE_TAKEN, NULL },
 		{ "X1 at another address", IKE("X1", "NB2", "Y", "500", "0xc1"), RSIP_OUT_IKE,
 		  TO_PEER("NB2", "Y", "500", "0xc1") },
 		{ "X1 on another port", "ip X1 > NA | ip NB > Y | udp 4500 > 4500 | marker | ike 0xc1", RSIP_OUT_IKE,
@@ -117,6 +118,22 @@ Test(cookies, collisions)
 	cr_expect_eq(bind_cookies(&w, 1), 4);
 	cr_expect_eq(bind_cookies(&w, 2), 2);
 	cr_expect_eq(bind_cookies(&w, 8), 1);
+	world_close(&w);
+}
+
+/* What a host sends keeps its cookie from the idle sweep, as does what its peer sends. covers: IKE-07 */
+Test(cookies, used_by_the_host)
+{
+	static const struct row row = { "known", IKE("X1", "NB", "Y", "500", "0x11"), RSIP_OUT_IKE,
+					TO_PEER("NB", "Y", "500", "0x11") };
+	struct rsip_cookie cookie;
+	struct world w;
+
+	world_open(&w);
+	world_cookie(&w, 0x11, "NB", 500, 1, world_generation(1), "Y");
+	rows_run(&w, PRIVATE, &row, 1);
+	cr_assert(world_cookie_get(&w, 0x11, "NB", 500, &cookie));
+	cr_expect_eq(cookie.used, 1);
 	world_close(&w);
 }
 

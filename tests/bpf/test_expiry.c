@@ -42,6 +42,24 @@ static void expect(struct world *w, int ticks, bool lives)
 	}
 }
 
+/* "None here" is slot 0 and no generation, which is not the bind that was in slot 0. covers: FREE-04 IN-28 EG-08 */
+Test(expiry, no_target_is_slot_0)
+{
+	static const struct step steps[] = {
+		{ PRIVATE, { "by its grant", "ip X4 > NA | ip NB > Y | esp 7", RSIP_OUT_NO_IPSEC, NULL } },
+		{ PUBLIC, { "by its address", "ip Y > NB proto 132 | data 20", RSIP_IN_PROTOCOL, NULL } },
+	};
+	struct rsip_bind bind;
+	struct world w;
+
+	world_open(&w);
+	world_bind(&w, 6, &bind);
+	bind.generation = 0;
+	world_bind_set(&w, 0, &bind);
+	steps_run(&w, steps, sizeof(steps) / sizeof(steps[0]));
+	world_close(&w);
+}
+
 /* covers: FAIL-10 IN-28 LSE-06 FREE-04 */
 Test(expiry, ends_by_itself)
 {

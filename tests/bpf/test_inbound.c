@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Public side: frames from peers. */
+#include <arpa/inet.h>
 #include <criterion/criterion.h>
+
+#include <bpf/libbpf.h>
 
 #include "run.h"
 
@@ -46,6 +49,7 @@ Test(inbound, ipsec)
 		{ "an SPI that names an ended bind's slot", "ip Y > NB | esp 0x81", RSIP_IN_NO_SPI, NULL },
 		{ "unknown SPI", "ip Y > NB | esp 0x1002 | data 60", RSIP_IN_NO_SPI, NULL },
 		{ "unknown SPI in AH", "ip Y > NB | ah 0x1002", RSIP_IN_NO_SPI, NULL },
+		{ "unknown SPI in AH, a leased port behind it", "ip Y > NB | ah 0x1002 | udp 53 > 40000", RSIP_IN_NO_SPI, NULL },
 		{ "SPI 0", "ip Y > NB | esp 0", RSIP_IN_NO_SPI, NULL },
 		{ "an SPI of another address", "ip Y > NB | esp 0x9001", RSIP_IN_NO_SPI, NULL },
 		{ "a port number as SPI: 40000", "ip Y > NB | esp 40000", RSIP_IN_NO_SPI, NULL },
@@ -188,6 +192,7 @@ Test(inbound, nat_traversal)
 		{ "ESP in UDP to X2", "ip Y > NB | udp 1025 > 4500 | esp 0x2001 | data 40", RSIP_IN_NATT,
 		  TO_X2 "| ip Y > NB ttl 63 | udp 1025 > 4500 | esp 0x2001 | data 40" },
 		{ "unknown SPI", "ip Y > NB | udp 4500 > 4500 | esp 0x1002 | data 40", RSIP_IN_NO_SPI, NULL },
+		{ "one that begins as a keepalive", "ip Y > NB | udp 4500 > 4500 | esp 0xff001001", RSIP_IN_NO_SPI, NULL },
 		{ "keepalive", "ip Y > NB | udp 4500 > 4500 | bytes ff", RSIP_IN_KEEPALIVE, NULL },
 		{ "keepalive in a padded frame", "ip Y > NB | udp 4500 > 4500 | bytes ff | pad 17", RSIP_IN_KEEPALIVE,
 		  NULL },
@@ -269,6 +274,26 @@ Test(inbound, forged_sources)
 	};
 
 	run(ROWS(rows));
+}
+
+/* There may be as many ranges as there is room for, and the count says which are any. covers: SEC-10 */
+Test(inbound, as_many_forged_sources_as_counted)
+{
+	static const struct row spoofed = { "in the last range", "ip Z > NB | udp 53 > 40000", RSIP_IN_SPOOFED, NULL };
+	static const struct row peer = { "behind the last", "ip Z > NB | udp 53 > 40000", RSIP_IN_PORT,
+					 TO_X1 "| ip Z > NB ttl 63 | udp 53 > 40000" };
+	struct rsip_realm realm = { .count = RSIP_REALM_RANGES };
+	struct world w;
+	struct run run;
+
+	world_open(&w);
+	realm.ranges[RSIP_REALM_RANGES - 1].first = ntohl(pkt_addr("Z"));
+	for (; realm.count >= RSIP_REALM_RANGES - 1; realm.count--) {
+		cr_assert_eq(bpf_map__update_elem(w.skel->maps.rsip_realm, &(__u32){ 0 }, sizeof(__u32), &realm,
+						  sizeof(realm), 0), 0);
+		cr_expect(row_run(&w, PUBLIC, realm.count == RSIP_REALM_RANGES ? &spoofed : &peer, &run));
+	}
+	world_close(&w);
 }
 
 /* What has ended: a free slot, a slot of somebody else. covers: FREE-04 IN-28 LSE-06 */
@@ -372,7 +397,7 @@ Test(inbound, odd_headers)
 		{ "TCP offset 4", "ip Y > NB | tcp 80 > 40000 off 4", RSIP_IN_MALFORMED, NULL },
 		{ "TCP offset beyond", "ip Y > NB | tcp 80 > 40000 off 7 | data 4", RSIP_IN_MALFORMED, NULL },
 		{ "AH length beyond", "ip Y > NB len 40 | ah 0x1001 icv 12", RSIP_IN_MALFORMED, NULL },
-		{ "AH of 8 bytes", "ip Y > NB | bytes 0600000000001001", RSIP_IN_PROTOCOL, NULL },
+		{ "AH of 8 bytes", "ip Y > NB proto 51 | bytes 0600000000001001 | pad 20", RSIP_IN_MALFORMED, NULL },
 		{ "AH length 0", "ip Y > NB proto 51 | bytes 060000000000100100000001", RSIP_IN_MALFORMED, NULL },
 		{ "a wrong header checksum stays wrong", "eth y > n type 0x0800 | "
 		  "bytes 4500001c 00004000 40320001 c6336407 cb00710a 00001001 00000001", RSIP_IN_ESP,

@@ -61,6 +61,7 @@ Test(outbound, ports_and_addresses)
 		{ "not registered, ESP", "ip XU > NA | ip NB > Y | esp 7", RSIP_OUT_UNREGISTERED, NULL },
 		{ "not registered, IKE", "ip XU > NA | ip NB > Y | udp 500 > 500 | ike 7", RSIP_OUT_UNREGISTERED, NULL },
 		{ "not registered, nested", "ip XU > NA | ip NB > Y | ip NB > Y | esp 1", RSIP_OUT_UNREGISTERED, NULL },
+		{ "not registered, malformed", "ip XU > NA | ip NB > Y | udp 40000 > 53 len 7", RSIP_OUT_MALFORMED, NULL },
 		{ "not registered, outer fragment", "ip XU > NA mf | ip NB > Y | esp 1", RSIP_OUT_UNREGISTERED, NULL },
 	};
 
@@ -170,6 +171,9 @@ Test(outbound, tunnels)
 		  RSIP_OUT_TUNNEL, NULL },
 		{ "another tunnel end point", "ip X1 > NA2 | ip NB > Y | udp 40000 > 53", RSIP_OUT_TUNNEL, NULL },
 		{ "GRE version 1", "ip X1 > NA | gre flags 1 | ip NB > Y | udp 41000 > 53", RSIP_OUT_MALFORMED, NULL },
+		{ "GRE strict source route", "ip X1 > NA | gre flags 0x0800 | ip NB > Y | udp 41000 > 53", RSIP_OUT_MALFORMED, NULL },
+		{ "GRE bit 5", "ip X1 > NA | gre flags 0x0400 | ip NB > Y | udp 41000 > 53", RSIP_OUT_MALFORMED, NULL },
+		{ "GRE version 4", "ip X1 > NA | gre flags 4 | ip NB > Y | udp 41000 > 53", RSIP_OUT_MALFORMED, NULL },
 		{ "GRE routing", "ip X1 > NA | gre flags 0x4000 | ip NB > Y | udp 41000 > 53", RSIP_OUT_MALFORMED, NULL },
 		{ "GRE of Ethernet", "ip X1 > NA | gre type 0x6558 | ip NB > Y | udp 41000 > 53", RSIP_OUT_MALFORMED, NULL },
 		{ "GRE of IPv6", "ip X1 > NA | gre type 0x86dd | data 60", RSIP_OUT_MALFORMED, NULL },

@@ -2,6 +2,7 @@
 /* SPIs that hosts send with: who is entered, and when a packet need not look whether it is. */
 #include <arpa/inet.h>
 #include <criterion/criterion.h>
+#include <stdio.h>
 #include <string.h>
 
 #include <bpf/libbpf.h>
@@ -43,15 +44,47 @@ static void forget_entries(struct world *w)
 		cr_assert_eq(bpf_map__update_elem(w->skel->maps.rsip_outspis, &set, sizeof(set), &none, sizeof(none), 0), 0);
 }
 
+/* The first of its two sets. */
+static __u32 set_of(const char *addr, const char *peer, __u32 spi)
+{
+	return rsip_outspi_sets(pkt_addr(addr), pkt_addr(peer), htonl(spi), RSIP_OUTSPI_SETS).set[0];
+}
+
+static struct rsip_outspi_set set_at(struct world *w, __u32 at)
+{
+	struct rsip_outspi_set set;
+
+	cr_assert_eq(bpf_map__lookup_elem(w->skel->maps.rsip_outspis, &at, sizeof(at), &set, sizeof(set), 0), 0);
+	return set;
+}
+
+static unsigned int entries(struct world *w)
+{
+	unsigned int count = 0;
+
+	for (__u32 at = 0; at < RSIP_OUTSPI_SETS; at++) {
+		const struct rsip_outspi_set set = set_at(w, at);
+
+		for (int i = 0; i < RSIP_OUTSPI_WAYS; i++)
+			count += !!set.way[i].generation;
+	}
+	return count;
+}
+
 /* While its mark stands, a packet does not look for its entry. covers: IN-12 */
 Test(outspi, marked)
 {
+	static const struct row no_spi = { "no SPI", "ip X1 > NA | ip NB > Y | udp 40000 > 53", RSIP_OUT_PORT,
+					   "eth n > y | ip NB > Y ttl 63 | udp 40000 > 53" };
 	struct world w;
 	struct run run;
 
 	world_open(&w);
 	cr_expect(row_run(&w, PUBLIC, &of_nobody, &run));
+	cr_expect(row_run(&w, PRIVATE, &no_spi, &run));
+	cr_expect_eq(entries(&w), 0);
 	cr_expect(row_run(&w, PRIVATE, &x1_sends, &run));
+	cr_expect_eq(entries(&w), 1);
 	cr_expect_eq(x1(&w).mark[0], rsip_sent_mark(pkt_addr("Y"), htonl(7), 0));
 	cr_expect(row_run(&w, PUBLIC, &of_x1, &run));
 	forget_entries(&w);
@@ -98,18 +131,113 @@ Test(outspi, two_marks)
 /* Who takes an entry away clears the marks of its owner, whose next packet brings it back. covers: IN-12 */
 Test(outspi, taken_and_taken_back)
 {
+	static const struct row x1_sends_8 = { "X1 sends 8", SEND("X1", "Y", "8"), RSIP_OUT_ESP, SENT("Y", "8") };
 	struct world w;
 	struct run run;
 
 	world_open(&w);
 	cr_expect(row_run(&w, PRIVATE, &x1_sends, &run));
+	cr_expect(row_run(&w, PRIVATE, &x1_sends_8, &run));
 	cr_expect(row_run(&w, PRIVATE, &x2_sends, &run));
 	cr_expect(row_run(&w, PUBLIC, &of_x2, &run));
 	cr_expect_eq(x1(&w).mark[0], 0);
+	cr_expect_eq(x1(&w).mark[1], 0);
 	cr_expect(row_run(&w, PRIVATE, &x1_sends, &run));
 	cr_expect(row_run(&w, PUBLIC, &of_x1, &run));
 	cr_expect(row_run(&w, PRIVATE, &x2_sends, &run));
 	cr_expect(row_run(&w, PUBLIC, &of_x2, &run));
+	world_close(&w);
+}
+
+/* A host with one SPI towards one peer. */
+struct sent {
+	const char *x, *peer;
+	__u32 spi;
+	enum rsip_outcome outcome;
+};
+
+static void expect_sent(struct world *w, const struct sent *s)
+{
+	char in[120], out[120];
+	const struct row row = { in, in, s->outcome, out };
+	struct run run;
+
+	snprintf(in, sizeof(in), SEND("%s", "%s", "%u"), s->x, s->peer, s->spi);
+	snprintf(out, sizeof(out), SENT("%s", "%u"), s->peer, s->spi);
+	cr_expect(row_run(w, PRIVATE, &row, &run));
+}
+
+static void expect_told(struct world *w, const struct sent *s)
+{
+	char in[120], out[160];
+	const struct row row = { in, in, RSIP_IN_ICMP_ERROR, out };
+	struct run run;
+
+	snprintf(in, sizeof(in), ERROR("%s", "%u"), s->peer, s->spi);
+	snprintf(out, sizeof(out), TO("%s", "%s", "%s", "%u"), s->x, s->x, s->peer, s->spi);
+	cr_expect(row_run(w, PUBLIC, &row, &run));
+}
+
+/* Where one host looks for its entry stands another's, which differs in the peer or in the SPI alone. covers: IN-12 */
+Test(outspi, apart_in_one_set)
+{
+	__u32 to_both = 1, another = 8;
+
+	while (to_both < 1 << 20 && set_of("NB", "Y", to_both) != set_of("NB", "R", to_both))
+		to_both++;
+	while (another < 1 << 20 && set_of("NB", "Y", another) != set_of("NB", "Y", 7))
+		another++;
+
+	const struct sent pairs[][2] = {
+		{ { "X1", "Y", to_both, RSIP_OUT_ESP }, { "X2", "R", to_both, RSIP_OUT_RESOLVE } },
+		{ { "X1", "Y", 7, RSIP_OUT_ESP }, { "X2", "Y", another, RSIP_OUT_ESP } },
+	};
+
+	for (int i = 0; i < 2; i++) {
+		struct world w;
+
+		world_open(&w);
+		expect_sent(&w, &pairs[i][0]);
+		expect_sent(&w, &pairs[i][1]);
+		expect_told(&w, &pairs[i][0]);
+		expect_told(&w, &pairs[i][1]);
+		world_close(&w);
+	}
+}
+
+/* Another bind in the slot of the one that sent: its host is told, once it has sent. covers: IN-12 FREE-04 */
+Test(outspi, slot_used_again)
+{
+	struct rsip_bind bind;
+	struct world w;
+	struct run run;
+
+	world_open(&w);
+	cr_expect(row_run(&w, PRIVATE, &x1_sends, &run));
+	world_bind(&w, 1, &bind);
+	bind.generation++;
+	world_bind_set(&w, 1, &bind);
+	forget_marks(&w);
+	cr_expect(row_run(&w, PUBLIC, &of_nobody, &run));
+	cr_expect(row_run(&w, PRIVATE, &x1_sends, &run));
+	cr_expect(row_run(&w, PUBLIC, &of_x1, &run));
+	world_close(&w);
+}
+
+/* An entry is believed no further than its bind's address goes. covers: IN-12 */
+Test(outspi, of_another_address)
+{
+	static const struct row about_nb2 = { "about NB2", "ip R > NB2 | icmp type 11 | ip NB2 > Y | esp 7", RSIP_IN_ICMP, NULL };
+	__u32 of_nb2 = set_of("NB2", "Y", 7);
+	struct rsip_outspi_set of_nb;
+	struct world w;
+	struct run run;
+
+	world_open(&w);
+	cr_expect(row_run(&w, PRIVATE, &x1_sends, &run));
+	of_nb = set_at(&w, set_of("NB", "Y", 7));
+	cr_assert_eq(bpf_map__update_elem(w.skel->maps.rsip_outspis, &of_nb2, sizeof(of_nb2), &of_nb, sizeof(of_nb), 0), 0);
+	cr_expect(row_run(&w, PUBLIC, &about_nb2, &run));
 	world_close(&w);
 }
 
@@ -129,14 +257,6 @@ Test(outspi, mark_of_zero)
 	cr_expect_eq(run.outcome, RSIP_OUT_ESP);
 	cr_expect_eq(x1(&w).mark[0], 1);
 	world_close(&w);
-}
-
-static struct rsip_outspi_set set_at(struct world *w, __u32 at)
-{
-	struct rsip_outspi_set set;
-
-	cr_assert_eq(bpf_map__lookup_elem(w->skel->maps.rsip_outspis, &at, sizeof(at), &set, sizeof(set), 0), 0);
-	return set;
 }
 
 /* In so many ways of a set stand others. */

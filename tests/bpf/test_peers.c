@@ -73,6 +73,7 @@ Test(peers, listener_ended)
 	static const struct row before = { "before", "ip Y > NB2 | udp 500 > 500 | ike 0x91", RSIP_IN_IKE,
 					   TO_X1 "ip Y > NB2 ttl 63 | udp 500 > 500 | ike 0x91" };
 	static const struct row after = { "after", "ip Y > NB2 | udp 500 > 500 | ike 0x91", RSIP_IN_NO_COOKIE, NULL };
+	static const struct row changing = { "changing hands", "ip Y > NB2 | udp 500 > 500 | ike 0x92", RSIP_IN_NO_COOKIE, NULL };
 	static const struct row next = { "next", "ip Z > NB2 | udp 500 > 500 | ike 0x91", RSIP_IN_IKE,
 					 TO_X2 "ip Z > NB2 ttl 63 | udp 500 > 500 | ike 0x91" };
 	struct rsip_cookie cookie;
@@ -82,6 +83,8 @@ Test(peers, listener_ended)
 
 	world_open(&w);
 	cr_expect(row_run(&w, PUBLIC, &before, &run));
+	world_cookie(&w, 0x92, "NB2", 500, ~0U, 0, "Z");
+	cr_expect(row_run(&w, PUBLIC, &changing, &run));
 	world_bind(&w, 8, &bind);
 	bind.generation = 0;
 	world_bind_set(&w, 8, &bind);

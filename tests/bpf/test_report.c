@@ -10,6 +10,7 @@
 #include "run.h"
 
 #define FROM_X2	"ip X2 > NA | ip "
+#define IP_AT	14	/* of the tunnel header, in a frame without a tag */
 
 struct reported {
 	struct row row;
@@ -21,8 +22,10 @@ struct reported {
 static void expect(struct world *w, const struct reported *what)
 {
 	const struct rsip_event_violation *event;
+	struct frame in;
 	struct run run;
 
+	pkt_build(what->row.in, &in);
 	cr_expect(row_run(w, PRIVATE, &what->row, &run));
 	cr_expect_eq(run.events, !!what->client, "%s: %d events", what->row.name, run.events);
 	cr_expect_eq(run.violations, run.events);
@@ -32,6 +35,8 @@ static void expect(struct world *w, const struct reported *what)
 	cr_expect_eq(event->outcome, what->row.outcome, "%s", what->row.name);
 	cr_expect_eq(event->client, pkt_addr(what->client), "%s", what->row.name);
 	cr_expect_eq(event->bind_id, what->bind, "%s: bind %u", what->row.name, event->bind_id);
+	cr_expect_arr_eq(&event->src, in.data + (in.data[IP_AT + 9] == RSIP_PROTO_GRE ? 4 : 0) + IP_AT + 20 + 12, 8, "%s",
+			 what->row.name);
 	cr_expect_eq(event->sport, htons((uint16_t)what->sport), "%s", what->row.name);
 	cr_expect_eq(event->dport, htons((uint16_t)what->dport), "%s", what->row.name);
 }
@@ -77,6 +82,8 @@ Test(report, each_kind_once)
 	};
 	static const struct reported after = { { "heard again", FROM_X2 "NB > Y | tcp 9 > 80", RSIP_OUT_NO_PORT, NULL },
 					       "X2", 0, 9, 80 };
+	static const struct reported ended = { { "the slot of its bind was used again", "ip X1 > NA | ip NB > Y | udp 40017 > 80",
+						 RSIP_OUT_NO_PORT, NULL }, "X1", 0, 40017, 80 };
 	struct world w;
 
 	world_open(&w);
@@ -84,6 +91,8 @@ Test(report, each_kind_once)
 		expect(&w, &table[i]);
 	rearm(&w, "X2");
 	expect(&w, &after);
+	rearm(&w, "X1");
+	expect(&w, &ended);
 	world_close(&w);
 }
 

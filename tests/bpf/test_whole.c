@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* RSA-IP: all of an address, and the flow policy of binds with several remotes and of what AH carries. */
+#include <arpa/inet.h>
 #include <criterion/criterion.h>
 
 #include "run.h"
@@ -153,6 +154,29 @@ Test(remotes, several_of_one_bind)
 
 	run(PUBLIC, ROWS(in));
 	run(PRIVATE, ROWS(out));
+}
+
+/* Any peer, one port of its: that is a policy as well. covers: FLOW-08 FLOW-10 EG-04 */
+Test(remotes, port_alone)
+{
+	static const struct step steps[] = {
+		{ PUBLIC, { "any peer, the port", "ip Z > NB | udp 80 > 42000", RSIP_IN_PORT,
+			    TO_X2 "| ip Z > NB ttl 63 | udp 80 > 42000" } },
+		{ PUBLIC, { "any peer, another port", "ip Z > NB | udp 81 > 42000", RSIP_IN_REMOTE, NULL } },
+		{ PRIVATE, { "to the port", "ip X2 > NA | ip NB > Z | udp 42000 > 80", RSIP_OUT_PORT,
+			     TO_Y "ip NB > Z ttl 63 | udp 42000 > 80" } },
+		{ PRIVATE, { "to another port", "ip X2 > NA | ip NB > Z | udp 42000 > 81", RSIP_OUT_REMOTE_PORT, NULL } },
+	};
+	struct rsip_bind_rare rare;
+	struct world w;
+
+	world_open(&w);
+	world_rare(&w, 4, &rare);
+	rare.remote = 0;
+	rare.remote_port = htons(80);
+	world_rare_set(&w, 4, &rare);
+	steps_run(&w, steps, sizeof(steps) / sizeof(steps[0]));
+	world_close(&w);
 }
 
 /* Behind AH in transport mode the ports are readable. covers: APD-01 APD-02 APD-03 APD-04 FLOW-08 FLOW-10 EG-04 EG-03 */
