@@ -251,6 +251,37 @@ Test(adopt, a_wrong_slot_is_no_harm)
 	cr_expect_eq(slot(binds[2].slot).client, net_addr(X2));
 }
 
+/* Another bind of the same host on the same address: the slot is not its own either. */
+Test(adopt, a_slot_is_one_binds)
+{
+	uint32_t first = binds[0].slot;
+
+	add_hosts();
+	binds[1].slot = first;
+	cr_assert_eq(datapath_bind_add(dp, &binds[1]), 0);
+	cr_expect_neq(binds[1].slot, first);
+	cr_assert_eq(datapath_bind_add(dp, &binds[0]), 0);
+	cr_expect_eq(binds[0].slot, first);
+	cr_assert_eq(datapath_settle(dp), 0);
+	cr_expect_eq(rare(binds[0].slot).bind_id, 1);
+	cr_expect_eq(rare(binds[1].slot).bind_id, 2);
+}
+
+/* No bind has the generation of another one, nor the 0 of none, also after the last there is. */
+Test(adopt, generations_go_on)
+{
+	struct rsip_bind last = slot(binds[4].slot);
+
+	datapath_close(dp);
+	last.generation = UINT32_MAX;
+	net_put("rsip_binds", &binds[4].slot, &last);
+	cr_assert_eq(datapath_open(config, &dp), 0);
+	add_hosts();
+	binds[0].bind_id = 9;
+	cr_assert_eq(datapath_bind_add(dp, &binds[0]), 0);
+	cr_expect_eq(slot(binds[0].slot).generation, 1);
+}
+
 /* covers: IKE-07 */
 Test(adopt, cookies_live_on_and_end_with_their_bind)
 {

@@ -79,6 +79,8 @@ Test(fragment, inbound_refused)
 			    NULL } },
 		{ PUBLIC, { "no multiple of 8", "ip Y > NB mf id 3 | udp 53 > 40000 len 90 | data 9", RSIP_IN_FRAGMENT, NULL } },
 		{ PUBLIC, { "beyond 64k", "ip Y > NB id 3 frag 8191 proto 17 | data 8", RSIP_IN_FRAGMENT, NULL } },
+		{ PUBLIC, { "beyond 64k with its header", "ip Y > NB id 3 frag 8189 proto 17 | data 8", RSIP_IN_FRAGMENT, NULL } },
+		{ PUBLIC, { "64k with its header", "ip Y > NB id 8 frag 8188 proto 17 | data 11", RSIP_IN_FRAGMENT_HELD, NULL } },
 		{ PUBLIC, { "empty", "ip Y > NB id 3 frag 5 proto 17", RSIP_IN_FRAGMENT, NULL } },
 		{ PUBLIC, { "a first", "ip Y > NB mf id 4 | udp 53 > 40000 len 90 | data 32", RSIP_IN_PORT,
 			    TO_X1 "id 4 | ip Y > NB mf id 4 ttl 63 | udp 53 > 40000 len 90 | data 32" } },
@@ -89,6 +91,7 @@ Test(fragment, inbound_refused)
 		{ PUBLIC, { "early", "ip Y > NB id 7 frag 2 proto 17 | data 8", RSIP_IN_FRAGMENT_HELD, NULL } },
 		{ PUBLIC, { "its first is nobody's", "ip Y > NB mf id 7 | udp 53 > 40001 len 90 | data 8", RSIP_IN_NO_PORT, NULL } },
 		{ PUBLIC, { "so are the others", "ip Y > NB id 7 frag 3 proto 17 | data 8", RSIP_IN_FRAGMENT, NULL } },
+		{ PUBLIC, { "a first from the pool", "ip NB2 > NB mf id 9 | udp 53 > 40000 len 90 | data 8", RSIP_IN_SPOOFED, NULL } },
 		{ PUBLIC, { "a first with TTL 1", "ip Y > NB mf id 6 ttl 1 | udp 53 > 40000 len 90 | data 8", RSIP_IN_TTL_TOLD, NULL } },
 	};
 
@@ -144,10 +147,15 @@ Test(fragment, begun_by_a_peer)
 					  RSIP_IN_NO_COOKIE, NULL };
 	static const struct row hop = { "no hop left", "ip Y > NB2 mf id 4 ttl 1 | udp 500 > 500 len 2000 | ike 0xe4 | data 4",
 					RSIP_IN_NO_COOKIE, NULL };
+	static const struct row forged = { "no peer", "ip NB > NB2 mf id 5 | udp 500 > 500 len 2000 | ike 0xe5 | data 4",
+					   RSIP_IN_SPOOFED, NULL };
+	struct rsip_peer_key key = { .peer = pkt_addr("NB"), .addr = pkt_addr("NB2") };
+	struct rsip_target listener = { 8, world_generation(8) };
 	struct world w;
 	struct run run;
 
 	world_open(&w);
+	cr_assert_eq(bpf_map__update_elem(w.skel->maps.rsip_peers, &key, sizeof(key), &listener, sizeof(listener), 0), 0);
 	cr_assert(row_run(&w, PUBLIC, &first, &run));
 	cr_expect_eq(run.cookies, 1);
 	cr_assert(row_run(&w, PUBLIC, &last, &run));
@@ -158,6 +166,8 @@ Test(fragment, begun_by_a_peer)
 	cr_expect_eq(run.fragment.target.bind, 8);
 	cr_assert(row_run(&w, PUBLIC, &other, &run));
 	cr_assert(row_run(&w, PUBLIC, &hop, &run));
+	cr_expect_eq(run.cookies, 0);
+	cr_assert(row_run(&w, PUBLIC, &forged, &run));
 	cr_expect_eq(run.cookies, 0);
 	world_close(&w);
 }
@@ -234,6 +244,9 @@ Test(fragment, handed_over)
 					  RSIP_OUT_FRAGMENT_HELD, NULL };
 	static const struct row late = { "its first", "ip X2 > NA | ip NB > Y mf id 9 | udp 40100 > 9 len 90 | data 72",
 					 RSIP_OUT_FRAGMENT_HELD, NULL };
+	static const struct row begun = { "begun", FROM_X1 "Y mf id 2 | udp 40000 > 53 len 90 | data 32", RSIP_OUT_PORT,
+					  TO_Y "mf id 2 | udp 40000 > 53 len 90 | data 32" };
+	static const struct row skipped = { "a gap", FROM_X1 "Y id 2 frag 10 proto 17 | data 9", RSIP_OUT_FRAGMENT_HELD, NULL };
 	static const struct row outer = { "outer", "vlan 7 | ip X1 > NA mf id 77 | ip NB > Y | udp 40000 > 53 | data 4",
 					  RSIP_OUT_FRAGMENT_HELD, NULL };
 	static const struct row elsewhere = { "outer, in transit", "ip X1 > Y frag 6 | data 40", RSIP_OUT_PASS, NULL };
@@ -266,6 +279,10 @@ Test(fragment, handed_over)
 	cr_expect_eq(run.fragment.passed, 0);
 	cr_assert(row_run(&w, PRIVATE, &late, &run));
 	cr_expect_eq(run.fragment.target.bind, 2);
+	cr_assert(row_run(&w, PRIVATE, &begun, &run));
+	cr_assert(row_run(&w, PRIVATE, &skipped, &run));
+	cr_expect_eq(run.fragment.passed, 5);
+	cr_expect_eq(run.fragment.target.bind, 1);
 
 	cr_assert(row_run(&w, PRIVATE, &outer, &run));
 	cr_expect_eq(run.fragment.kind, RSIP_EVENT_OUTER);
@@ -277,6 +294,31 @@ Test(fragment, handed_over)
 	cr_expect(row_run(&w, PRIVATE, &elsewhere, &run));
 	cr_expect(row_run(&w, PRIVATE, &stranger, &run));
 	cr_expect_eq(run.fragments, 0);
+	world_close(&w);
+}
+
+/* What is left of a packet goes nowhere once the lease that its first belonged to has ended. covers: IN-16 EG-12 FREE-04 */
+Test(fragment, bind_ends_on_the_way)
+{
+	static const struct step begin[] = {
+		{ PUBLIC, { "in, first", "ip Y > NB mf id 1 | udp 53 > 40000 len 90 | data 32", RSIP_IN_PORT,
+			    TO_X1 "id 1 | ip Y > NB mf id 1 ttl 63 | udp 53 > 40000 len 90 | data 32" } },
+		{ PRIVATE, { "out, first", FROM_X1 "Y mf id 1 | udp 40000 > 53 len 90 | data 32", RSIP_OUT_PORT,
+			     TO_Y "mf id 1 | udp 40000 > 53 len 90 | data 32" } },
+	};
+	static const struct step go_on[] = {
+		{ PUBLIC, { "in, last", "ip Y > NB id 1 frag 5 proto 17 | data 2", RSIP_IN_FRAGMENT, NULL } },
+		{ PRIVATE, { "out, last", FROM_X1 "Y id 1 frag 5 proto 17 | data 3", RSIP_OUT_FRAGMENT, NULL } },
+	};
+	struct rsip_bind bind;
+	struct world w;
+
+	world_open(&w);
+	steps_run(&w, STEPS(begin));
+	world_bind(&w, 1, &bind);
+	bind.generation++;
+	world_bind_set(&w, 1, &bind);
+	steps_run(&w, STEPS(go_on));
 	world_close(&w);
 }
 

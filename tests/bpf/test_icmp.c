@@ -60,6 +60,7 @@ Test(icmp, errors_about_ports)
 		{ "a later fragment", ERROR_DROPPED("3", "ip NB > Y frag 100 | udp 40000 > 53") },
 		{ "IPv6 quoted", ERROR_DROPPED("3", "ip NB > Y ver 6 | udp 40000 > 53") },
 		{ "IHL 4 quoted", ERROR_DROPPED("3", "ip NB > Y ihl 4 | udp 40000 > 53") },
+		{ "IHL 4 quoted, a leased port where ports would be", ERROR_DROPPED("3", "ip NB > 156.64.0.53 ihl 4 | udp 40000 > 53") },
 		{ "IHL beyond", ERROR_DROPPED("3", "ip NB > Y ihl 15 | udp 40000 > 53") },
 		{ "SCTP quoted", ERROR_DROPPED("3", "ip NB > Y proto 132 | bytes 9c40 0035 00000000") },
 		{ "a tunnel quoted", ERROR_DROPPED("3", "ip NB > Y | ip NB > Y | udp 40000 > 53") },
@@ -101,16 +102,24 @@ Test(icmp, errors_about_ike)
 		  "bytes 01f4 01f4 0080 0000 0000000000000011") },
 		{ "15 bytes quoted", ERROR_DROPPED("3 code 3", "ip NB > Y len 200 proto 17 | "
 		  "bytes 01f4 01f4 0080 0000 00000000000000") },
+		{ "15 bytes quoted, the rest behind IP", ERROR_DROPPED("3 code 3", "ip NB > Y len 200 proto 17 | "
+		  "bytes 01f4 01f4 0080 0000 00000000000011 | pad 9") },
 		{ "8 bytes quoted", ERROR_DROPPED("3 code 3", "ip NB > Y len 200 proto 17 | bytes 01f4 01f4 0080 0000") },
 		{ "port 4500", ERROR_TO_X1("11", "ip NB > Y | udp 4500 > 4500 | marker | ike 0x12") },
 		{ "port 4500, 19 bytes", ERROR_DROPPED("11", "ip NB > Y len 99 proto 17 | "
 		  "bytes 1194 1194 0080 0000 00000000 00000000000000") },
+		{ "port 4500, 19 bytes, the rest behind IP", ERROR_DROPPED("11", "ip NB > Y len 99 proto 17 | "
+		  "bytes 1194 1194 0080 0000 00000000 00000000000012 | pad 9") },
 		{ "another host's", ERROR_TO_X2("3 code 3", "ip NB > Y | udp 500 > 500 | ike 0x22") },
 		{ "unknown cookie", ERROR_DROPPED("3 code 3", "ip NB > Y | udp 500 > 500 | ike 0x33") },
 		{ "the cookie of another peer", "ip R > NB | icmp type 3 | ip NB > Z | udp 500 > 500 | ike 0x11", RSIP_IN_REMOTE,
 		  NULL },
 		{ "port 500 as any port", "ip R > NB3 | icmp type 3 | ip NB3 > Y | udp 500 > 500", RSIP_IN_ICMP_ERROR,
 		  "eth n > x6 | ip NA > X6 | ip R > NB3 ttl 63 | icmp type 3 | ip NB3 > Y | udp 500 > 500" },
+		{ "with a cookie that nobody has", "ip R > NB3 | icmp type 3 | ip NB3 > Y | udp 500 > 500 | ike 0x33", RSIP_IN_ICMP_ERROR,
+		  "eth n > x6 | ip NA > X6 | ip R > NB3 ttl 63 | icmp type 3 | ip NB3 > Y | udp 500 > 500 | ike 0x33" },
+		{ "port 4500 as any port", "ip R > NB3 | icmp type 3 | ip NB3 > Y | udp 4500 > 4500 | esp 0x33", RSIP_IN_ICMP_ERROR,
+		  "eth n > x6 | ip NA > X6 | ip R > NB3 ttl 63 | icmp type 3 | ip NB3 > Y | udp 4500 > 4500 | esp 0x33" },
 	};
 	struct world w;
 
@@ -118,6 +127,9 @@ Test(icmp, errors_about_ike)
 	world_cookie(&w, 0x11, "NB", 500, 1, world_generation(1), "Y");
 	world_cookie(&w, 0x12, "NB", 4500, 1, world_generation(1), "Y");
 	world_cookie(&w, 0x22, "NB", 500, 2, world_generation(2), "Y");
+	/* What is read by who takes the padding for the quote */
+	world_cookie(&w, 0x11ee, "NB", 500, 1, world_generation(1), "Y");
+	world_cookie(&w, 0x12ee, "NB", 4500, 1, world_generation(1), "Y");
 	rows_run(&w, PUBLIC, ROWS(rows));
 	world_close(&w);
 }
@@ -141,6 +153,9 @@ Test(icmp, errors_about_esp_and_ah)
 		{ PUBLIC, { "ESP in UDP", ERROR_TO_X2("3 code 4 mtu 1400", "ip NB > Y | udp 4500 > 4500 | esp 0x79") } },
 		{ PUBLIC, { "ESP in UDP, 12 bytes", ERROR_TO_X2("3", "ip NB > Y proto 17 | bytes 1194 1194 0080 0000 00000079") } },
 		{ PUBLIC, { "ESP in UDP, 11 bytes", ERROR_DROPPED("3", "ip NB > Y proto 17 | bytes 1194 1194 0080 0000 000000") } },
+		{ PRIVATE, { "an SPI that ends as padding does", FROM_X2 "Y | udp 4500 > 4500 | esp 0x79ee", RSIP_OUT_NATT,
+			     TO_Y "| udp 4500 > 4500 | esp 0x79ee" } },
+		{ PUBLIC, { "11 bytes, the rest behind IP", ERROR_DROPPED("3", "ip NB > Y proto 17 | bytes 1194 1194 0080 0000 000079 | pad 9") } },
 		{ PUBLIC, { "the leased SPI is not what X1 sends with", ERROR_DROPPED("11", "ip NB > Y | esp 0x1001") } },
 		{ PUBLIC, { "another address", "ip R > NB2 | icmp type 11 | ip NB2 > Y | esp 0x77", RSIP_IN_ICMP, NULL } },
 		{ PRIVATE, { "Y gives the SPI to X2", FROM_X2 "Y | esp 0x77", RSIP_OUT_ESP, TO_Y "| esp 0x77" } },
@@ -221,6 +236,8 @@ Test(icmp, requests_and_replies)
 		{ PRIVATE, { "held to Y: to Y", "ip X5 > NA | ip NB > Y | icmp id 5 seq 1", RSIP_OUT_ICMP_QUERY,
 			     TO_Y "| icmp id 5 seq 1" } },
 		{ PRIVATE, { "held to Y: to Z", "ip X5 > NA | ip NB > Z | icmp id 5 seq 1", RSIP_OUT_REMOTE_ADDRESS, NULL } },
+		{ PRIVATE, { "one bind held to Y, another to Z: to Z", "ip X2 > NA | ip NB3 > Z | icmp id 6 seq 1", RSIP_OUT_ICMP_QUERY,
+			     "eth n > y | ip NB3 > Z ttl 63 | icmp id 6 seq 1" } },
 		{ PRIVATE, { "address of others", "ip X4 > NA | ip NB2 > Y | icmp", RSIP_OUT_ADDRESS, NULL } },
 		{ PRIVATE, { "not registered", "ip XU > NA | ip NB > Y | icmp", RSIP_OUT_UNREGISTERED, NULL } },
 		{ PRIVATE, { "wrong tunnel", "ip X1 > NA | gre | ip NB > Y | icmp", RSIP_OUT_TUNNEL, NULL } },
@@ -294,6 +311,8 @@ Test(icmp, errors_of_hosts)
 		{ "to another than the quoted sender", FROM_X1 "Z | icmp type 3 | ip Y > NB | udp 53 > 40000", RSIP_OUT_ICMP,
 		  NULL },
 		{ "quoted for another address", FROM_X1 "Y | icmp type 3 | ip Y > NB2 | udp 53 > 40000", RSIP_OUT_ICMP, NULL },
+		{ "about IKE that X1 listens for, and never got", "ip X1 > NA | ip NB2 > Y | icmp type 3 | ip Y > NB2 | udp 500 > 500 | ike 0x11",
+		  RSIP_OUT_ICMP, NULL },
 		{ "nothing quoted", FROM_X1 "Y | icmp type 3", RSIP_OUT_ICMP, NULL },
 		{ "macro: the peer", FROM_X2 "Y | icmp type 3 | ip Y > NB | udp 9 > 42000", RSIP_OUT_ICMP_ERROR,
 		  TO_Y "| icmp type 3 | ip Y > NB | udp 9 > 42000" },
@@ -335,6 +354,54 @@ Test(icmp, flood_of_requests)
 	cr_expect_geq(let, RSIP_BIND_QUERIES);
 	cr_expect_gt(refused, 0);
 	cr_expect(row_run(&w, PRIVATE, &other, &run));
+	world_close(&w);
+}
+
+/* Its seconds over, a request is nobody's, and what it was known by another host's. covers: IN-14 */
+Test(icmp, requests_get_old)
+{
+	static const struct row ping = { "X1 pings", FROM_X1 "Y | icmp id 7 seq 1", RSIP_OUT_ICMP_QUERY, TO_Y "| icmp id 7 seq 1" };
+	static const struct row late = { "late", "ip Y > NB | icmp type 0 id 7 seq 1", RSIP_IN_ICMP, NULL };
+	static const struct row other = { "X2 pings", FROM_X2 "Y | icmp id 7 seq 1", RSIP_OUT_ICMP_QUERY, TO_Y "| icmp id 7 seq 1" };
+	struct rsip_echo_key key;
+	struct rsip_echo value;
+	struct bpf_map *map;
+	struct world w;
+	struct run run;
+
+	world_open(&w);
+	map = w.skel->maps.rsip_echoes;
+	cr_assert(row_run(&w, PRIVATE, &ping, &run));
+	cr_assert_eq(bpf_map__get_next_key(map, NULL, &key, sizeof(key)), 0);
+	cr_assert_eq(bpf_map__lookup_elem(map, &key, sizeof(key), &value, sizeof(value), 0), 0);
+	value.time -= (RSIP_ECHO_SECONDS + 1) * 1000000000ULL;
+	cr_assert_eq(bpf_map__update_elem(map, &key, sizeof(key), &value, sizeof(value), BPF_ANY), 0);
+	cr_expect(row_run(&w, PUBLIC, &late, &run));
+	cr_expect(row_run(&w, PRIVATE, &other, &run));
+	world_close(&w);
+}
+
+/* Who has used up a second begins the next one afresh; replies are not counted. covers: SEC-07 */
+Test(icmp, requests_of_a_new_second)
+{
+	static const struct row ping = { "ping", FROM_X1 "Y | icmp id 7 seq 1", RSIP_OUT_ICMP_QUERY, TO_Y "| icmp id 7 seq 1" };
+	static const struct row reply = { "reply", FROM_X1 "Y | icmp type 0 id 7 seq 1", RSIP_OUT_ICMP_QUERY, TO_Y "| icmp type 0 id 7 seq 1" };
+	struct rsip_bind_rare rare;
+	struct world w;
+	struct run run;
+
+	world_open(&w);
+	world_rare(&w, 1, &rare);
+	rare.query_second = 1;
+	rare.queries = RSIP_BIND_QUERIES;
+	world_rare_set(&w, 1, &rare);
+	cr_expect(row_run(&w, PRIVATE, &reply, &run));
+	world_rare(&w, 1, &rare);
+	cr_expect_eq(rare.queries, RSIP_BIND_QUERIES);
+	cr_expect(row_run(&w, PRIVATE, &ping, &run));
+	world_rare(&w, 1, &rare);
+	cr_expect_eq(rare.queries, 1);
+	cr_expect_neq(rare.query_second, 1);
 	world_close(&w);
 }
 
@@ -462,5 +529,28 @@ Test(answers, are_limited)
 		world_run(&w, steps[i].side, &in, &got);
 		cr_expect_eq(got.outcome, steps[i].row.outcome, "%s: %s", steps[i].row.name, outcome_name(got.outcome));
 	}
+	world_close(&w);
+}
+
+/* However long it was quiet, the bucket holds no more than a burst. covers: SEC-07 */
+Test(answers, save_up_for_one_burst)
+{
+	static const struct row told = { "told", "ip Y > NB ttl 1 | esp 0x1001", RSIP_IN_TTL_TOLD,
+					 "eth n > r | ip N > Y df id 0 tos 0xc0 | icmp type 11 sum | ip Y > NB ttl 1 | esp 0x1001" };
+	int cpus = libbpf_num_possible_cpus();
+	const __u32 side = RSIP_BUCKET_PUBLIC;
+	struct rsip_bucket buckets[cpus];
+	struct bpf_map *map;
+	struct world w;
+	struct run run;
+
+	world_open(&w);
+	map = w.skel->maps.rsip_buckets;
+	memset(buckets, 0, sizeof(buckets));
+	cr_assert_eq(bpf_map__update_elem(map, &side, sizeof(side), buckets, sizeof(buckets), BPF_ANY), 0);
+	cr_assert(row_run(&w, PUBLIC, &told, &run));
+	cr_assert_eq(bpf_map__lookup_elem(map, &side, sizeof(side), buckets, sizeof(buckets), 0), 0);
+	for (int cpu = 0; cpu < cpus; cpu++)
+		cr_expect(!buckets[cpu].time || buckets[cpu].tokens == RSIP_BUCKET_BURST - 1, "%u tokens", (unsigned int)buckets[cpu].tokens);
 	world_close(&w);
 }

@@ -2,6 +2,7 @@
 /* What the daemon puts into rsip_senders: who stands in which place, while binds come, go and live on. */
 #include <arpa/inet.h>
 #include <criterion/criterion.h>
+#include <string.h>
 
 #include "net.h"
 #include "rsipd/datapath.h"
@@ -166,6 +167,31 @@ Test(senders, a_place_is_one_hosts)
 	expect_sender(X1, NULL, "the first goes");
 	datapath_bind_extend(dp, &second);
 	expect_sender(X1B, &second, "free for the other one");
+}
+
+/* A place that names a live bind and tells something else of it is emptied; an empty one is filled. covers: FAIL-08 FAIL-09 */
+Test(senders, are_as_their_binds_are)
+{
+	struct datapath_bind bind = bind_of(X1, NB, 1);
+	struct rsip_sender right, wrong[4];
+
+	add(&bind);
+	right = sender_at(X1);
+	for (size_t i = 0; i < 4; i++)
+		wrong[i] = right;
+	wrong[0].addr = net_addr(NB2);
+	wrong[1].gateway = net_addr(X2);
+	wrong[2].tunnel = RSIP_PROTO_GRE;
+	memset(&wrong[3], 0, sizeof(wrong[3]));
+	for (size_t i = 0; i < 4; i++) {
+		sender_set(X1, &wrong[i]);
+		datapath_close(dp);
+		cr_assert_eq(datapath_open(config, &dp), 0);
+		cr_assert_eq(datapath_client_add(dp, net_addr(X1), net_addr(NA), 1001), 0);
+		add(&bind);
+		cr_assert_eq(datapath_settle(dp), 0);
+		expect_sender(X1, i < 3 ? NULL : &bind, i < 3 ? "not so" : "not there");
+	}
 }
 
 /* The next daemon keeps marks, and takes out what has no bind behind it. covers: FAIL-08 FAIL-09 */

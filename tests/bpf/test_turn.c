@@ -76,7 +76,8 @@ Test(turn, icmp)
 			     TO_X1 "tos 8 | ip NB2 > NB tos 8 | icmp type 0 id 5 seq 9 sum | data 30" } },
 		{ PRIVATE, { "with a tag and options", "eth x1 > n | vlan 7 | ip X1 > NA opts 4 | ip NB > W3 | icmp id 6 sum", RSIP_OUT_ECHO,
 			     "eth n > x1 | vlan 7 | ip NA > X1 | ip W3 > NB | icmp type 0 id 6 sum" } },
-		{ PRIVATE, { "through GRE", "eth x2 > n | ip X2 > NA | gre seq | ip NB2 > NB | icmp id 7 sum", RSIP_OUT_ECHO,
+		{ PRIVATE, { "options of its own: nobody answers", X1 "NB > NB2 opts 4 | icmp id 6 sum", RSIP_OUT_UNREACHABLE_TOLD, NULL } },
+		{ PRIVATE, { "through GRE", "eth x2 > n | ip X2 > NA | gre seq | ip NB2 > NB ttl 9 | icmp id 7 sum", RSIP_OUT_ECHO,
 			     TO_X2 "| gre | ip NB > NB2 | icmp type 0 id 7 sum" } },
 		{ PRIVATE, { "a reply to what was asked", X2 "NB > W1 | icmp type 0 id 3", RSIP_OUT_TURNED,
 			     TO_X1 "| ip NB > W1 ttl 63 | icmp type 0 id 3" } },
@@ -113,6 +114,8 @@ Test(turn, fragments)
 		{ PRIVATE, { "its first", X1 "W1 > NB mf id 4 | udp 7 > 40100 len 90 | data 8", RSIP_OUT_FRAGMENT_HELD, NULL } },
 		{ PRIVATE, { "a port of nobody", X1 "NB > NB mf id 5 | udp 40000 > 9 len 90 | data 8", RSIP_OUT_UNREACHABLE_TOLD, NULL } },
 		{ PRIVATE, { "its last", X1 "NB > NB id 5 frag 2 proto 17 | data 8", RSIP_OUT_FRAGMENT, NULL } },
+		{ PRIVATE, { "a port that is leased for Y only", X1 "NB > NB mf id 9 | udp 40000 > 42000 len 90 | data 8",
+			     RSIP_OUT_UNREACHABLE_TOLD, NULL } },
 		{ PRIVATE, { "overlaps", X1 "NB > NB2 id 1 frag 4 proto 17 | data 8", RSIP_OUT_FRAGMENT, NULL } },
 		{ PRIVATE, { "out of order", X1 "NB > NB2 id 6 frag 5 proto 17 | data 8", RSIP_OUT_FRAGMENT_HELD, NULL } },
 		{ PRIVATE, { "its first, to nobody", X1 "NB > NB2 mf id 6 | udp 40000 > 9 len 90 | data 32", RSIP_OUT_UNREACHABLE_TOLD, NULL } },
@@ -132,6 +135,9 @@ Test(turn, fragments_held)
 	static const struct row early = { "the last", X1 "NB > NB2 id 1 frag 5 proto 17 | data 9", RSIP_OUT_FRAGMENT_HELD, NULL };
 	static const struct row first = { "the first", X1 "NB > NB2 mf id 1 | udp 40000 > 40200 len 90 | data 32",
 					  RSIP_OUT_FRAGMENT_HELD, NULL };
+	static const struct row sent = { "sent", X1 "NB > NB2 mf id 2 | udp 40000 > 40200 len 90 | data 32", RSIP_OUT_TURNED,
+					 TO_X2 "id 2 | gre | ip NB > NB2 mf id 2 ttl 63 | udp 40000 > 40200 len 90 | data 32" };
+	static const struct row next = { "the next", X1 "NB > NB2 id 2 frag 5 proto 17 | data 9", RSIP_OUT_FRAGMENT_HELD, NULL };
 	struct rsip_fragment_key key = { .src = pkt_addr("NB"), .dst = pkt_addr("NB2"), .client = pkt_addr("X1"),
 					 .id = __builtin_bswap16(1), .proto = 17, .turned = 1 };
 	struct rsip_fragment noted;
@@ -146,6 +152,14 @@ Test(turn, fragments_held)
 	cr_expect_eq(run.fragment.target.bind, 1, "the sender's");
 	cr_assert_eq(bpf_map__lookup_elem(w.skel->maps.rsip_fragments, &key, sizeof(key), &noted, sizeof(noted), 0), 0);
 	cr_expect_eq(noted.target.bind, 9, "who gets it");
+
+	/* Or who gets them is forgotten, while the sender's are in order. */
+	key.id = __builtin_bswap16(2);
+	cr_assert(row_run(&w, PRIVATE, &sent, &run));
+	cr_assert_eq(bpf_map__delete_elem(w.skel->maps.rsip_fragments, &key, sizeof(key), 0), 0);
+	cr_assert(row_run(&w, PRIVATE, &next, &run));
+	cr_expect_arr_eq(&run.fragment.key, &key, sizeof(key));
+	cr_expect_eq(run.fragment.target.generation, 0);
 	world_close(&w);
 }
 
@@ -183,6 +197,8 @@ Test(turn, ike)
 					  TO_X2 "| gre | ip NB > NB2 ttl 63 | udp 500 > 500 | ike 0x61" };
 	static const struct row answer = { "answer", "ip X2 > NA | gre | ip NB2 > NB | udp 500 > 500 | ike 0x61",
 					   RSIP_OUT_TURNED, TO_X1 "| ip NB2 > NB ttl 63 | udp 500 > 500 | ike 0x61" };
+	static const struct row part = { "in fragments", X1 "NB > NB2 mf id 1 | udp 500 > 500 len 2000 | ike 0x62 | data 4", RSIP_OUT_TURNED,
+					 TO_X2 "id 1 | gre | ip NB > NB2 mf id 1 ttl 63 | udp 500 > 500 len 2000 | ike 0x62 | data 4" };
 	struct rsip_peer_key key = { .peer = pkt_addr("NB"), .addr = pkt_addr("NB2") };
 	struct rsip_target target = { 9, world_generation(9) };
 	struct run run;
@@ -195,5 +211,7 @@ Test(turn, ike)
 	cr_expect(row_run(&w, PRIVATE, &answer, &run));
 	cr_expect(row_run(&w, PRIVATE, &first, &run));
 	cr_expect_eq(run.events, 0);
+	cr_expect(row_run(&w, PRIVATE, &part, &run));
+	cr_expect_eq(run.cookies, 2);
 	world_close(&w);
 }

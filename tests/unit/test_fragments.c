@@ -2,6 +2,7 @@
 /* Fragments that wait: in every order, against a packet that was never cut; tricks; limits; simulated time. */
 #include <criterion/criterion.h>
 #include <arpa/inet.h>
+#include <netinet/ip.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -265,6 +266,35 @@ Test(fragments, tricks)
 		cr_expect_eq(fragments_held(f).bytes, 0, "trick %u: a spoilt packet holds nothing", i);
 	}
 	fragments_tick(f, FRAGMENTS_MS);
+	expect_empty();
+}
+
+/* An end before what is there already: as many bytes as it has, and some of them missing. covers: IN-17 SEC-07 */
+Test(fragments, end_before_the_rest)
+{
+	add(piece(RSIP_EVENT_OUTER, 1, 1, 16, 24, true), 0);
+	add(piece(RSIP_EVENT_OUTER, 1, 1, 8, 16, false), 0);
+	cr_expect_eq(wholes, 0);
+	cr_expect_eq(fragments_held(f).dropped, 1);
+	cr_expect_eq(fragments_held(f).bytes, 0);
+}
+
+/* All fit behind their own headers, not behind that of the first. covers: IN-17 SEC-07 */
+Test(fragments, longer_than_a_packet)
+{
+	const size_t end = IP_MAXPACKET - HEADER, each = 4000, options = 40;
+	struct rsip_event_fragment *first;
+
+	for (size_t at = each; at < end; at += each)
+		add(piece(RSIP_EVENT_OUTER, 1, 1, at, at + each < end ? at + each : end, at + each < end), 0);
+	first = piece(RSIP_EVENT_OUTER, 1, 1, 0, each, true);
+	first->packet[0] = 0x4f;
+	first->len += options;
+	first->packet[2] = (uint8_t)(first->len >> 8);
+	first->packet[3] = (uint8_t)first->len;
+	memset(first->packet + HEADER + each, 0, options);
+	add(first, 0);
+	cr_expect_eq(wholes, 0);
 	expect_empty();
 }
 
