@@ -521,3 +521,47 @@ Test(leases, every_message_in_every_state)
 		}
 	}
 }
+
+/* What a gateway may answer: at least what was asked for, and by name only while it was named. */
+static const struct {
+	const char *what;
+	struct want want;
+	bool named;
+	const char *local;
+	struct msg_ports ports;
+	struct msg_spis spis;
+	bool fits;
+} answers[] = {
+	{ "the lowest SPIs", { .kind = WANT_IPSEC, .spis = 2 }, false, "203.0.113.1", { .form = MSG_NOT_NEEDED },
+	  { .form = MSG_RUN, .first = 256, .count = 2 }, true },
+	{ "a reserved SPI", { .kind = WANT_IPSEC, .spis = 2 }, false, "203.0.113.1", { .form = MSG_NOT_NEEDED },
+	  { .form = MSG_RUN, .first = 255, .count = 2 }, false },
+	{ "too few SPIs", { .kind = WANT_IPSEC, .spis = 2 }, false, "203.0.113.1", { .form = MSG_NOT_NEEDED },
+	  { .form = MSG_RUN, .first = 256, .count = 1 }, false },
+	{ "any SPIs", { .kind = WANT_IPSEC, .spis = 2 }, false, "203.0.113.1", { .form = MSG_NOT_NEEDED },
+	  { .form = MSG_ANY, .first = 256, .count = 2 }, false },
+	{ "too few ports", { .kind = WANT_PORTS, .ports = 2 }, false, "203.0.113.1",
+	  { .form = MSG_RUN, .first = 4000, .count = 1 }, { 0 }, false },
+	{ "other ports than those that were named", { .kind = WANT_PORTS, .ports = 2, .first_port = 4000 }, true, "203.0.113.1",
+	  { .form = MSG_RUN, .first = 5000, .count = 2 }, { 0 }, false },
+	{ "other ports, not named any more", { .kind = WANT_PORTS, .ports = 2, .first_port = 4000 }, false, "203.0.113.1",
+	  { .form = MSG_RUN, .first = 5000, .count = 2 }, { 0 }, true },
+	{ "another address than the one that was named", { .kind = WANT_PORTS, .ports = 1, .local = 0x097100cb }, true,
+	  "203.0.113.1", { .form = MSG_RUN, .first = 5000, .count = 1 }, { 0 }, false },
+	{ "that address", { .kind = WANT_PORTS, .ports = 1, .local = 0x097100cb }, true,
+	  "203.0.113.9", { .form = MSG_RUN, .first = 5000, .count = 1 }, { 0 }, true },
+	{ "another address, not named any more", { .kind = WANT_PORTS, .ports = 1, .local = 0x097100cb }, false,
+	  "203.0.113.1", { .form = MSG_RUN, .first = 5000, .count = 1 }, { 0 }, true },
+};
+
+Test(leases, what_fits)
+{
+	for (size_t i = 0; i < sizeof(answers) / sizeof(answers[0]); i++) {
+		struct msg answer = {
+			.local = { .type = RSIP_ADDR_IPV4, .v4 = inet_addr(answers[i].local) }, .lease = 600,
+			.lports = answers[i].ports, .spis = answers[i].spis,
+		};
+
+		cr_expect_eq(want_fits(&answers[i].want, answers[i].named, &answer), answers[i].fits, "%s", answers[i].what);
+	}
+}

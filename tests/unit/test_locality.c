@@ -50,6 +50,19 @@ Test(locality, longest_wins)
 	}
 }
 
+/* A network that is told by one of its addresses is that network. */
+Test(locality, any_address_of_a_network)
+{
+	struct msg_tuple tuple = {
+		.indicator = RSIP_LOCAL_NETWORK, .addr = { .type = RSIP_ADDR_IPV4, .v4 = inet_addr("10.9.8.7") }, .mask = addr_mask(16),
+	};
+	struct addr_prefix prefix;
+	bool local = false;
+
+	cr_assert(locality_of(&tuple, &prefix, &local));
+	cr_expect(prefix.network == inet_addr("10.9.0.0") && prefix.length == 16 && local);
+}
+
 /* covers: QRY-09 */
 Test(locality, nothing_said)
 {

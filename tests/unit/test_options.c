@@ -12,6 +12,7 @@
 #include <rsip/proto.h>
 
 #define WORDS_MAX	32
+#define LABEL63	"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
 
 static int parse(const char *line, struct options *out, bool *done)
 {
@@ -86,6 +87,18 @@ Test(options, smaller_cases)
 	o = taken("-g 10.0.0.1 up --ike 65534");
 	cr_expect(o.ike_leased && o.first_port == 65534 && o.ports == 2);
 	options_free(&o);
+	o = taken("-g 10.0.0.1 up --ike 4000 --ike 500 --idle 1000000");
+	cr_expect(!o.ike_leased && o.first_port == 0 && o.ports == 0 && o.idle == 1000000, "the last one counts");
+	options_free(&o);
+	o = taken("-g 10.0.0.1 up --spis 0 --remote " LABEL63 ".example");
+	cr_expect(o.ports == 1 && o.remote_count == 1);
+	options_free(&o);
+	for (const char *const *line = (const char *const[]){ "-g 10.0.0.1 up --rsa-ip --spis 0", "-g 10.0.0.1 up --rsa-ip",
+							      NULL }; *line; line++) {
+		o = taken(*line);
+		cr_expect(o.rsa_ip && o.spis == 0 && o.ports == 0, "%s", *line);
+		options_free(&o);
+	}
 	o = taken("query -j 10.0.0.5 10.0.0.0/8");
 	cr_expect(o.command == COMMAND_QUERY && o.json && o.word_count == 2 && o.gateway.sin_port == 0);
 	cr_expect_str_eq(o.words[0], "10.0.0.5");
@@ -182,7 +195,8 @@ Test(options, refused, .init = cr_redirect_stderr)
 		"-g 10.0.0.1 up --rsa-ip --ports 1", "-g 10.0.0.1 up --rsa-ip --spis 8", "-g 10.0.0.1 up --rsa-ip --ike ephemeral",
 		"-g 10.0.0.1 up --rsa-ip --strongswan /tmp", "listen 0", "listen 65536", "listen 80 81", "listen 1-256", "listen http",
 		"listen 80 --ports 2", "listen --ports 0", "listen 80 --spis 2", "listen 80 --remote 192.0.2.1 --remote 192.0.2.2",
-		"release 1 2", "status --ports 2",
+		"release 1 2", "status --ports 2", "-g 10.0.0.1 up --idle 1000001", "-g 10.0.0.1 up --remote y:65536",
+		"-g 10.0.0.1 up --remote y-", "-g 10.0.0.1 up --remote y-.z", "-g 10.0.0.1 up --remote a" LABEL63,
 	};
 	struct options out;
 	bool done;
