@@ -957,6 +957,7 @@ Test(datapath, listeners_on_port_500_share_an_address)
 	add(&a);
 	add(&b);
 	add(&c);
+	EXPECT_EMPTY("rsip_ports");
 	cr_expect_eq(datapath_bind_add(dp, &again), -EEXIST);
 	{
 		const struct peer_element peers[] = {

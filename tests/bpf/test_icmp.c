@@ -460,6 +460,8 @@ Test(answers, to_hosts)
 		  TOLD_X1 "icmp type 3 code 4 mtu 1500 sum | ip NB > Y df len 1501 | esp 1 | data 520" },
 		{ "a link of 100 bytes", FROM_X1 "YM df | esp 1 | data 73", RSIP_OUT_TOO_BIG_TOLD,
 		  TOLD_X1 "icmp type 3 code 4 mtu 100 sum | ip NB > YM df len 101 | esp 1 | data 72" },
+		{ "TTL 1, and a mark it cannot carry", "ip X1 > NA tos 3 | ip NB > Y ttl 1 | udp 40000 > 33434 | data 12",
+		  RSIP_OUT_ECN, NULL },
 		{ "TTL 1", FROM_X1 "Y ttl 1 | udp 40000 > 33434 | data 12", RSIP_OUT_TTL_TOLD,
 		  TOLD_X1 "icmp type 11 sum | ip NB > Y ttl 1 | udp 40000 > 33434 | data 12" },
 		{ "TTL 1, ping", FROM_X1 "Y ttl 1 | icmp | data 12", RSIP_OUT_TTL_TOLD,

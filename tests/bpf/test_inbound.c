@@ -372,6 +372,8 @@ Test(inbound, odd_headers)
 		  TO_X1 "| ip Y > NB ttl 63 | esp 0x1001 | data 20" },
 		{ "QinQ", "svlan 7 | vlan 8 | ip Y > NB | esp 0x1001 | data 20", RSIP_IN_ESP,
 		  TO_X1 "| ip Y > NB ttl 63 | esp 0x1001 | data 20" },
+		{ "two 802.1ad tags", "svlan 7 | svlan 8 | ip Y > NB | esp 0x1001 | data 20", RSIP_IN_ESP,
+		  TO_X1 "| ip Y > NB ttl 63 | esp 0x1001 | data 20" },
 		{ "two 802.1Q tags", "vlan 7 | vlan 8 | ip Y > NB | udp 53 > 40000", RSIP_IN_PORT,
 		  TO_X1 "| ip Y > NB ttl 63 | udp 53 > 40000" },
 		{ "802.1ad alone", "svlan 7 | ip Y > NB opts 8 | ah 0x2001 | data 20", RSIP_IN_AH,
