@@ -546,7 +546,7 @@ Test(nexthop, only_the_host_whose_route_changes_moves)
 
 /* --- many hosts ------------------------------------------------------------------------------------- */
 
-#define CROWD	20000
+#define CROWD	5000
 #define PART	(RECHECK_PART / RECHECK_LOOK)
 
 static struct nexthop_host crowd[CROWD];	/* the first one added is the last one looked at */

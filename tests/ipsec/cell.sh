@@ -240,7 +240,12 @@ peer_rekeys_child() {
 	leased x1
 }
 
-rekey_ike() { new_cookie guest swan x1 --rekey --ike home; }
+# The first word in the new IKE SA has to be x1's: by it the gateway learns the cookie.
+rekey_ike() {
+	new_cookie guest swan x1 --rekey --ike home
+	detect_peer
+}
+
 peer_rekeys_ike() { new_cookie guest swan y --rekey --ike x1; }
 
 # x1 asks whether y is there, and hears that it is.

@@ -58,6 +58,8 @@ static int open_client(struct restoring *r, struct client *client, const struct 
 	if (!err)
 		err = datapath_client_add(r->s->dp, client->origin.source, client->origin.local, client->client_id);
 	if (err) {
+		if (session)
+			replay_clear(&session->last);
 		free(session);
 		lease_deregister(r->s->leases, client, r->now);
 		return err;
