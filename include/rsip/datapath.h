@@ -8,7 +8,8 @@
  * slot of a bind in rsip_binds and that slot's generation. Everything a packet
  * needs is in the bind and its next hop, both plain arrays, so that one hash
  * lookup decides a packet; and one store in one place makes a bind of 255
- * ports usable, ends it or moves it to another next hop.
+ * ports usable, ends it or moves it to another next hop. What ESP and AH of a
+ * host are held to stands in rsip_senders once more, and ends by a store there.
  */
 #pragma once
 

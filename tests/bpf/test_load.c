@@ -71,7 +71,8 @@ Test(load, verifier)
 	tunnel_bpf__destroy(host);
 }
 
-/* rsipd maps three of them into its memory, and all are pinned by name. covers: ADM-05 */
+/* Arrays that rsipd maps into its memory, or whose elements must not be split over two lines; all are pinned by name. */
+/* covers: ADM-05 */
 Test(load, maps)
 {
 	struct rsip_bpf *skel = rsip_bpf__open();

@@ -137,6 +137,7 @@ Test(senders, only_what_needs_one_look)
 Test(senders, one_after_the_other)
 {
 	struct datapath_bind first = bind_of(X1, NB, 1), second = bind_of(X1, NB2, 2), third = bind_of(X1, NB, 3);
+	struct rsip_sender marked, is;
 
 	add(&first);
 	add(&second);
@@ -144,8 +145,12 @@ Test(senders, one_after_the_other)
 	expect_sender(X1, &first, "the first");
 	datapath_bind_extend(dp, &second);
 	expect_sender(X1, &first, "another is extended");
+	marked = sender_at(X1);
+	marked.mark[0] = 0x1234;
+	sender_set(X1, &marked);
 	datapath_bind_remove(dp, &third);
-	expect_sender(X1, &first, "another is removed");
+	is = sender_at(X1);
+	cr_expect_arr_eq(&is, &marked, sizeof(is), "another is removed: not even for a moment");
 	datapath_bind_remove(dp, &first);
 	expect_sender(X1, &second, "the next");
 	datapath_bind_remove(dp, &second);
