@@ -280,6 +280,26 @@ static struct rsip_bind_rare rare_of(const struct datapath_bind *bind)
 	return (struct rsip_bind_rare){ .bind_id = bind->bind_id, .remote = bind->remote, .remote_port = bind->remote_port };
 }
 
+/*
+ * One that lives on: packets use it meanwhile, and count in the rest of it, which is kept.
+ * False: something else of it than its end and its next hop is new.
+ */
+static bool bind_goes_on(struct rsip_bind *to, const struct rsip_bind_rare *rare, const struct rsip_bind *want,
+			 struct rsip_bind_rare *want_rare)
+{
+	const struct rsip_bind_rare is_rare = *rare;	/* it may learn a cookie at any moment */
+	struct rsip_bind is;
+
+	to->ends = want->ends;
+	to->nexthop = want->nexthop;
+	is = *to;
+	is.generation = want->generation;
+	want_rare->cookies = is_rare.cookies;
+	want_rare->query_second = is_rare.query_second;
+	want_rare->queries = is_rare.queries;
+	return !memcmp(&is, want, sizeof(is)) && !memcmp(&is_rare, want_rare, sizeof(is_rare));
+}
+
 static void bind_start(const struct datapath *dp, const struct bind_slot *b, const struct datapath_bind *bind)
 {
 	struct rsip_bind_rare *rare = &dp->maps->binds_rare[slot_of(dp, b)], want_rare = rare_of(bind);
@@ -293,28 +313,12 @@ static void bind_start(const struct datapath *dp, const struct bind_slot *b, con
 	};
 
 	want.spi_first = want.spi_count ? bind->spis[0] : 0;
-	/* One that lives on: packets use it meanwhile. */
-	if (to->generation == b->grantee.target.generation) {
-		struct rsip_bind is;
-		struct rsip_bind_rare is_rare = *rare;
-
-		to->ends = want.ends;
-		to->nexthop = want.nexthop;
-		is = *to;
-		want.generation = is.generation;
-		want_rare.cookies = is_rare.cookies;	/* it may learn one at any moment */
-		want_rare.query_second = is_rare.query_second;
-		want_rare.queries = is_rare.queries;
-		if (!memcmp(&is, &want, sizeof(want)) && !memcmp(&is_rare, &want_rare, sizeof(want_rare))) {
-			senders_put(dp->maps, slot_of(dp, b));
-			return;
-		}
+	if (to->generation != b->grantee.target.generation || !bind_goes_on(to, rare, &want, &want_rare)) {
 		bind_stop(dp, b);
+		*rare = want_rare;
+		*to = want;
+		__atomic_store_n(&to->generation, b->grantee.target.generation, __ATOMIC_RELEASE);
 	}
-	want.generation = 0;
-	*rare = want_rare;
-	*to = want;
-	__atomic_store_n(&to->generation, b->grantee.target.generation, __ATOMIC_RELEASE);
 	senders_put(dp->maps, slot_of(dp, b));
 }
 
